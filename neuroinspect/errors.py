@@ -1,0 +1,70 @@
+"""Every error NeuroInspect raises on purpose.
+
+NeuroInspectError
+├── SettingsError       (ValueError)   a params file or a settings value is wrong
+├── ModelError          (ValueError)
+│   ├── ModelSpecError                 the model cannot be found or built from its spec
+│   ├── WeightsError                   the weights are missing, pickled, or do not fit
+│   └── UnsupportedModelError          the architecture is one the method cannot work on
+├── DataError           (ValueError)   the pictures, their table or their labels are wrong
+├── FeaturesError       (ValueError)   an array has the wrong shape, or values that are not finite
+├── RunFolderError      (OSError)
+│   ├── RunLockedError                 another process works in the same run folder
+│   └── ArtifactError                  a file of the run folder is missing or damaged
+├── StageOrderError     (RuntimeError) a stage was asked for before the stage it needs
+└── ReviewError         (ValueError)   a decision that the review rules refuse
+
+A message says what was expected, what came, and what to do.
+"""
+
+
+class NeuroInspectError(Exception):
+    """Root of the tree: catch it to catch everything this package raises on purpose."""
+
+
+class SettingsError(NeuroInspectError, ValueError):
+    """A params file or a settings value is wrong."""
+
+
+class ModelError(NeuroInspectError, ValueError):
+    """The model cannot be used."""
+
+
+class ModelSpecError(ModelError):
+    """The model cannot be found or built from its spec."""
+
+
+class WeightsError(ModelError):
+    """The weights are missing, pickled, or do not fit the model."""
+
+
+class UnsupportedModelError(ModelError):
+    """The architecture is one the method cannot work on."""
+
+
+class DataError(NeuroInspectError, ValueError):
+    """The pictures, their table or their labels are wrong."""
+
+
+class FeaturesError(NeuroInspectError, ValueError):
+    """An array has the wrong shape, or values that are not finite."""
+
+
+class RunFolderError(NeuroInspectError, OSError):
+    """The run folder cannot be read or written."""
+
+
+class RunLockedError(RunFolderError):
+    """Another process works in the same run folder."""
+
+
+class ArtifactError(RunFolderError):
+    """A file of the run folder is missing or damaged."""
+
+
+class StageOrderError(NeuroInspectError, RuntimeError):
+    """A stage was asked for before the stage it needs."""
+
+
+class ReviewError(NeuroInspectError, ValueError):
+    """A decision that the review rules refuse."""
