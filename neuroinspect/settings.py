@@ -128,7 +128,6 @@ class IllusionSettings(Settings):
     steps: int = Field(default=450, ge=1, description="300 preview, 450 normal, 650 final")
     class_weight: float = Field(default=0.5, ge=0, le=1, description="gamma: how much of the class logit is in the picture")
     guide_offset: float = Field(default=0.05, ge=0, description="epsilon of eq. 4")
-    image_size: int | None = Field(default=None, ge=16, description="none: the classifier's own size")
     learning_rate: float = Field(default=9e-3, gt=0)
     final_learning_rate: float = Field(default=0.12, gt=0, le=1, description="part of the learning rate at the last step")
     weight_decay: float = Field(default=2e-4, ge=0)

@@ -1,0 +1,195 @@
+"""A classifier in two parts: backbone with penultimate features, and the decision layer.
+
+The parts are found by running the model once, so any architecture that ends in one `nn.Linear` works, whatever its layers
+are called. Nothing of the model is ever changed; hooks live only as long as one call.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from neuroinspect.activation_source import ActivationSource, find_activation_source, find_decision_layer, inputs_of
+from neuroinspect.errors import DataError, ModelError, UnsupportedModelError
+from neuroinspect.model_spec import build_model
+from neuroinspect.settings import PreprocessingSettings
+
+MapsKind = Literal["channel", "tokens", "grad_cam"]
+
+
+class Classifier:
+    """Preprocessed images (N, 3, H, W) to logits (N, C).
+
+    Attributes:
+        module: the whole model, in evaluation mode, its parameters frozen.
+        decision_layer: the last linear layer, weight (C, F), bias (C,).
+        preprocessing: how pictures become input.
+        class_names: in the order of the logits.
+        device: where the model lies.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        preprocessing: PreprocessingSettings,
+        class_names: Sequence[str] | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Cut a module in two.
+
+        Raises:
+            UnsupportedModelError: no Linear at the end, a single logit, features that are not one vector a picture.
+            ModelError: class names that do not match the number of logits.
+        """
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.module = module.to(self.device).eval().requires_grad_(False)
+        self.preprocessing = preprocessing
+        size = preprocessing.image_size
+        probe = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(self.device)
+        probe = self.normalize(probe)
+        self.decision_layer = find_decision_layer(self.module, probe)
+        if self.decision_layer.out_features == 1:
+            raise UnsupportedModelError(
+                "the model has a single logit; two classes need two logits here. Replace the last layer by a Linear with "
+                "2 outputs, weight [-w/2, w/2] and bias [-b/2, b/2]: its decisions are the same"
+            )
+        self._source: ActivationSource = find_activation_source(self.module, self.decision_layer, probe)
+        names = tuple(class_names) if class_names is not None else tuple(str(k) for k in range(self.num_classes))
+        if len(names) != self.num_classes or len(set(names)) != len(names):
+            raise ModelError(
+                f"the model has {self.num_classes} logits, but {len(names)} class names came ({', '.join(names[:5])}"
+                f"{', ...' if len(names) > 5 else ''}); give one different name for each logit, in their order"
+            )
+        self.class_names = names
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.decision_layer.out_features
+
+    @property
+    def num_features(self) -> int:
+        """F."""
+        return self.decision_layer.in_features
+
+    @property
+    def maps_kind(self) -> MapsKind:
+        """What an activation map is: the neuron's channel before pooling, the tokens of a ViT, or Grad-CAM of the neuron."""
+        return self._source.kind
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of weights, class names and preprocessing."""
+        digest = hashlib.sha256(self.preprocessing.model_dump_json().encode())
+        digest.update("\0".join(self.class_names).encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] to what the network expects."""
+        mean = torch.tensor(self.preprocessing.mean, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.preprocessing.std, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+        return (images - mean) / std
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of preprocessed images (N, 3, H, W).
+
+        Raises:
+            DataError: images of another shape.
+        """
+        logits: Tensor = self.module(self._checked(images))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Penultimate features (N, F) of preprocessed images (N, 3, H, W); gradients flow to the images.
+
+        Raises:
+            DataError: images of another shape.
+        """
+        return self.features_and_logits(images)[0]
+
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Penultimate features (N, F) and logits (N, C) from one pass.
+
+        Raises:
+            DataError: images of another shape.
+        """
+        with inputs_of(self.decision_layer) as caught:
+            logits = self(images)
+        return caught[-1], logits
+
+    def activation_maps(self, images: Tensor, neurons: Tensor | None = None) -> Tensor:
+        """Where each neuron looks; see `maps_kind`.
+
+        Args:
+            images: (N, 3, H, W), preprocessed.
+            neurons: one neuron for each image (N,); None: all of them.
+
+        Returns:
+            (N, F, h, w), or (N, h, w) where neurons are given.
+
+        Raises:
+            DataError: images of another shape.
+        """
+        images = self._checked(images)
+        maps = self._source.maps(self.module, self.decision_layer, images, neurons)
+        return maps if neurons is None or maps.dim() == 3 else maps[torch.arange(len(maps)), neurons.to(maps.device)]
+
+    def _checked(self, images: Tensor) -> Tensor:
+        size = self.preprocessing.image_size
+        if images.dim() != 4 or images.shape[1:] != (3, size, size):
+            raise DataError(
+                f"expected images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}; set `preprocessing` to the "
+                "size the model was trained on, or resize the images"
+            )
+        return images.to(self.device)
+
+
+def load_classifier(
+    spec: str,
+    *,
+    weights: Path | str | None = None,
+    num_classes: int | None = None,
+    preprocessing: PreprocessingSettings | None = None,
+    device: torch.device | str | None = None,
+    class_names: Sequence[str] | None = None,
+    python_path: Path | str | None = None,
+) -> Classifier:
+    """Load a classifier from a spec.
+
+    Args:
+        spec: `timm:NAME`, `torchvision:NAME` or `package.module:factory`.
+        weights: safetensors file or state dict; None where the factory loads its own.
+        num_classes: C, where the spec can be built for any number.
+        preprocessing: None takes the model's own configuration.
+        device: None takes a GPU where there is one.
+        class_names: in the order of the logits; None takes the model's own, or the numbers.
+        python_path: folder to import the factory from.
+
+    Raises:
+        ModelSpecError: the model cannot be found or built.
+        WeightsError: the weights are missing, pickled, or do not fit.
+        UnsupportedModelError: no Linear at the end, or a single logit.
+        ModelError: class names that do not match the logits.
+    """
+    loaded = build_model(
+        spec,
+        weights=None if weights is None else Path(weights),
+        num_classes=num_classes,
+        python_path=None if python_path is None else Path(python_path),
+    )
+    classifier = Classifier(
+        loaded.module,
+        preprocessing=preprocessing or loaded.preprocessing or PreprocessingSettings(),
+        class_names=class_names or loaded.class_names,
+        device=device,
+    )
+    if num_classes is not None and classifier.num_classes != num_classes:
+        raise ModelError(f"num_classes is {num_classes}, but the decision layer of {spec} has {classifier.num_classes} outputs")
+    return classifier

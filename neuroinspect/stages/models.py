@@ -1,0 +1,59 @@
+"""The classifier and the guide of a run, loaded once for each process."""
+
+import importlib
+from functools import lru_cache
+from pathlib import Path
+
+from neuroinspect.classifier import Classifier, load_classifier
+from neuroinspect.errors import ModelSpecError
+from neuroinspect.model_spec import importable
+from neuroinspect.settings import ModelSettings, Params
+from neuroinspect.text_guide import TextGuide, open_clip_guide
+
+
+def classifier_of(params: Params) -> Classifier:
+    """The classifier a params file names.
+
+    Raises:
+        ModelError: it cannot be loaded or used.
+    """
+    return _classifier(params.model, params.device)
+
+
+def guide_of(params: Params) -> TextGuide | None:
+    """The text guide a params file names, or None.
+
+    Raises:
+        ModelSpecError: it cannot be loaded.
+    """
+    return None if params.guide.spec is None else _guide(params.guide.spec, params.model.python_path, params.device)
+
+
+@lru_cache(maxsize=2)
+def _classifier(model: ModelSettings, device: str | None) -> Classifier:
+    return load_classifier(
+        model.spec,
+        weights=model.weights,
+        num_classes=model.num_classes,
+        preprocessing=model.preprocessing,
+        device=device,
+        class_names=model.class_names,
+        python_path=model.python_path,
+    )
+
+
+@lru_cache(maxsize=2)
+def _guide(spec: str, python_path: Path | None, device: str | None) -> TextGuide:
+    source, _, name = spec.partition(":")
+    if source == "open_clip":
+        return open_clip_guide(name, device=device)
+    with importable(python_path):
+        try:
+            guide = getattr(importlib.import_module(source), name)()
+        except (ImportError, AttributeError, TypeError) as error:
+            raise ModelSpecError(f"guide {spec!r}: expected open_clip:NAME/TAG or package.module:factory ({error})") from error
+    if not isinstance(guide, TextGuide):
+        raise ModelSpecError(
+            f"guide {spec!r} returned {type(guide).__name__}; a guide has encode_images, encode_texts and fingerprint"
+        )
+    return guide
