@@ -9,15 +9,18 @@ import sys
 from collections.abc import Iterator
 
 import torch
+from open_clip.model import CLIP
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, NUM_FEATURES, SceneNet, scale
+from neuroinspect.demo.clip import CLIP_WEIGHTS, TEMPLATES, SceneTokenizer, scene_clip
 from neuroinspect.demo.drawing import BACKGROUNDS, COLOURS, OBJECTS, Scenes, draw, neutral_scenes
 
 PRETRAINING_SEED = 2**40
-SIZES = {"object": len(OBJECTS), "background": len(BACKGROUNDS), "colour": len(COLOURS)}
+NAMES = {"object": OBJECTS, "background": BACKGROUNDS, "colour": COLOURS}
+SIZES = {name: len(words) for name, words in NAMES.items()}
 ADVERSARIAL_STEP = 8 / 127.5
 """Largest change of a pixel in adversarial training, 8 of 255 grey levels in the scale [-1, 1]."""
 log = logging.getLogger(__name__)
@@ -78,6 +81,78 @@ def train_backbone(*, count: int = 24000, epochs: int = 16, batch_size: int = 12
         log.info("%.3f of the features are zero", (features == 0).float().mean())
 
 
+def train_clip(*, count: int = 24000, epochs: int = 14, batch_size: int = 128) -> None:
+    """Class-wise text targets: an image is pulled to the text of its object, its background, its colour and their pairs.
+
+    A plain contrastive loss learns the objects and hardly the backgrounds; one softmax for each question learns both.
+    """
+    torch.manual_seed(1)
+    scenes = neutral_scenes(PRETRAINING_SEED, "clip", count)
+    pictures = torch.from_numpy(draw(scenes))
+    tokenizer = SceneTokenizer()
+    model = scene_clip(tokenizer.vocabulary_size)
+    steps = epochs * (count // batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    for step, (images, labels) in enumerate(_batches(pictures, scenes, batch_size, epochs)):
+        embedded = functional.normalize(model.encode_image(_augmented(images)), dim=-1)
+        loss = torch.stack([_question_loss(model, tokenizer, embedded, labels, name) for name in _questions()]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=4.0)
+        if step % 50 == 0:
+            log.info("step %d of %d: loss %.3f", step, steps, loss.item())
+    model.eval()
+    save_file({name: tensor.half() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+              | {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_floating_point()}, CLIP_WEIGHTS)
+    check = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
+    with torch.no_grad():
+        embedded = model.encode_image(scale(torch.from_numpy(draw(check))))
+        for name, truth in (("object", check.objects), ("background", check.backgrounds), ("colour", check.colours)):
+            texts = model.encode_text(tokenizer([f"a photo of a {word}." for word in NAMES[name]]))
+            right = (embedded @ functional.normalize(texts, dim=-1).T).argmax(1) == torch.from_numpy(truth)
+            log.info("%s: %.3f right on neutral scenes, zero-shot", name, right.float().mean())
+
+
+def _questions() -> dict[str, list[str]]:
+    """Texts to choose from, by question; the templates are drawn anew each time."""
+    def phrase(word: str) -> str:
+        return str(TEMPLATES[int(torch.randint(len(TEMPLATES), ()))]).format(word)
+
+    return {
+        "object": [phrase(word) for word in OBJECTS],
+        "background": [phrase(word) for word in BACKGROUNDS],
+        "colour": [phrase(word) for word in COLOURS],
+        "object+background": [phrase(f"{first} on {second}") for first in OBJECTS for second in BACKGROUNDS],
+        "object+colour": [phrase(f"{second} {first}") for first in OBJECTS for second in COLOURS],
+    }
+
+
+def _question_loss(model: CLIP, tokenizer: SceneTokenizer, embedded: Tensor, labels: dict[str, Tensor], name: str) -> Tensor:
+    texts = functional.normalize(model.encode_text(tokenizer(_questions()[name])), dim=-1)
+    first, _, second = name.partition("+")
+    target = labels[first] if not second else labels[first] * SIZES[second] + labels[second]
+    return functional.cross_entropy(model.logit_scale.exp() * embedded @ texts.T, target)
+
+
+def _augmented(images: Tensor) -> Tensor:
+    """Half of the images turned, scaled and shifted as illusions are during synthesis, all with noise; in [-1, 1]."""
+    count = len(images)
+    angle = (torch.rand(count) - 0.5) * 0.52
+    zoom = 1 / (0.7 + 0.5 * torch.rand(count))
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos() * zoom
+    matrix[:, 0, 1], matrix[:, 1, 0] = -angle.sin() * zoom, angle.sin() * zoom
+    matrix[:, :, 2] = (torch.rand(count, 2) - 0.5) * 0.4
+    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    turned = functional.grid_sample(images, grid, align_corners=False)
+    chosen = (torch.rand(count) < 0.5).view(-1, 1, 1, 1)
+    return torch.where(chosen, turned, images) + 0.1 * torch.rand(count, 1, 1, 1) * torch.randn_like(images)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    {"backbone": train_backbone}[sys.argv[1]]()
+    {"backbone": train_backbone, "clip": train_clip}[sys.argv[1]]()
