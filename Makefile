@@ -1,0 +1,48 @@
+# Two commands on a bare machine (Python 3.11 to 3.13, make, git):  make demo  and  make test.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format install
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Written when the installation is complete; older than pyproject.toml or constraints.txt means install again.
+STAMP := $(VENV)/.installed
+
+help:
+	@echo "make demo    debug a classifier with a planted flaw, end to end, and write a report"
+	@echo "make test    run the tests"
+	@echo "make check   formatting, lint, types, layers (what CI runs before the tests)"
+	@echo "make format  format the code and mend what the linter can"
+
+demo: $(STAMP)
+	$(BIN)/neuroinspect demo --scenario fish+forest --seed 2 --out .neuroinspect/demo --review auto
+
+# One thread in each of the two test processes: more would only fight for the same cores.
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/checks/assertions.py tests
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+	    for candidate in python3.11 python3.12 python3.13 python3; do \
+	        if $$candidate -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	            found=$$candidate; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$found" ]; then echo "no Python 3.11, 3.12 or 3.13 found; install one" >&2; exit 1; fi; \
+	    echo "creating $(VENV) with $$found"; \
+	    $$found -m venv $(VENV); \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
