@@ -1,0 +1,425 @@
+"""What is measured: accuracies of classes and groups, two AUROCs no bias can move, intervals and paired tests.
+
+Every figure lies in [0, 1]. A figure that cannot be computed (no samples on one side) is None, never NaN.
+
+A `Statistic` is a figure as a function of how often each sample is counted: counts (D, N) in, figures (D,) out. So one
+vectorised `bootstrap` serves them all, and `difference(a, b)` of two statistics over the same samples is a paired one.
+
+Reference: Ju, Park, Lee 2023, section 4 (worst class and worst group); Wilson 1927 for the interval.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pandas import isna
+from scipy.special import logsumexp
+from scipy.stats import binomtest
+from torch import Tensor
+
+from neuroinspect.errors import FeaturesError
+
+Array = ArrayLike | Tensor
+Cell = tuple[int, str]
+Statistic = Callable[[NDArray[Any]], NDArray[np.float64]]
+_CHUNK_ELEMENTS = 2_000_000  # counts held at once by the bootstrap: 16 MB
+
+
+@dataclass(frozen=True, slots=True)
+class CellAccuracy:
+    """How many samples of a class or group are right."""
+
+    right: int
+    count: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Part that is right; None for an empty cell."""
+        return self.right / self.count if self.count else None
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Wilson interval of the accuracy."""
+        return wilson_interval(self.right, self.count, confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its percentile interval over bootstrap draws."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a proportion that keeps its coverage for few samples and near 0 or 1.
+
+    Args:
+        right: samples that are right, 0..count.
+        count: samples; 0 gives (0, 1), for nothing is known.
+        confidence: between 0 and 1.
+
+    Raises:
+        FeaturesError: right outside 0..count, or confidence outside (0, 1).
+    """
+    if not 0 <= right <= count or not 0 < confidence < 1:
+        raise FeaturesError(f"expected 0 <= right <= count and 0 < confidence < 1, got {right}, {count}, {confidence}")
+    if count == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = right / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
+    return (0.0 if right == 0 else max(0.0, middle - half)), (1.0 if right == count else min(1.0, middle + half))
+
+
+def average_accuracy(predictions: Array, targets: Array) -> float:
+    """Part of the samples that are right.
+
+    Args:
+        predictions: (N,) class numbers.
+        targets: (N,) class numbers.
+
+    Raises:
+        FeaturesError: shapes that do not match, or no samples.
+    """
+    return float(_right(predictions, targets).mean())
+
+
+def per_class_accuracy(predictions: Array, targets: Array, *, num_classes: int) -> tuple[CellAccuracy, ...]:
+    """Accuracy of each class 0..num_classes - 1.
+
+    Raises:
+        FeaturesError: shapes that do not match, no samples, or a target outside the classes.
+    """
+    right, classes = _right(predictions, targets), _array(targets).astype(np.int64)
+    if classes.min() < 0 or classes.max() >= num_classes:
+        raise FeaturesError(f"targets must lie in 0..{num_classes - 1}, got {classes.min()}..{classes.max()}")
+    counts = np.bincount(classes, minlength=num_classes)
+    rights = np.bincount(classes[right], minlength=num_classes)
+    return tuple(CellAccuracy(int(r), int(n)) for r, n in zip(rights, counts, strict=True))
+
+
+def worst_class(cells: tuple[CellAccuracy, ...]) -> int:
+    """Number of the non-empty class with the lowest accuracy; ties go to more mistakes, then to the lower number.
+
+    Raises:
+        FeaturesError: every class is empty.
+    """
+    known = [(cell.accuracy, cell.right - cell.count, k) for k, cell in enumerate(cells) if cell.accuracy is not None]
+    if not known:
+        raise FeaturesError("no class has a sample, so none is the worst; give at least one sample")
+    return min(known)[2]
+
+
+def worst_class_accuracy(predictions: Array, targets: Array) -> float:
+    """Lowest accuracy of a class that has samples.
+
+    Raises:
+        FeaturesError: shapes that do not match, or no samples.
+    """
+    return float(worst_class_statistic(predictions, targets)(_once(targets))[0])
+
+
+def group_sizes(targets: Array, groups: ArrayLike) -> dict[Cell, int]:
+    """Number of samples in each cell (class number, attribute); samples without a group (None) are left out.
+
+    Raises:
+        FeaturesError: shapes that do not match, or no samples.
+    """
+    return {cell: len(members) for cell, members in _cells(targets, groups).items()}
+
+
+def per_group_accuracy(predictions: Array, targets: Array, groups: ArrayLike) -> dict[Cell, CellAccuracy]:
+    """Accuracy of each non-empty cell (class number, attribute).
+
+    Args:
+        predictions: (N,) class numbers.
+        targets: (N,) class numbers.
+        groups: (N,) attribute of each picture, such as its background; None where unknown.
+
+    Raises:
+        FeaturesError: shapes that do not match, or no samples.
+    """
+    right = _right(predictions, targets)
+    return {cell: CellAccuracy(int(right[at].sum()), len(at)) for cell, at in _cells(targets, groups).items()}
+
+
+def worst_group_accuracy(predictions: Array, targets: Array, groups: ArrayLike) -> float | None:
+    """Lowest accuracy of a non-empty cell; None where no sample has a group."""
+    cells = per_group_accuracy(predictions, targets, groups)
+    return min((cell.right / cell.count for cell in cells.values()), default=None)
+
+
+def group_weighted_average(
+    predictions: Array, targets: Array, groups: ArrayLike, *, training_sizes: Mapping[Cell, int]
+) -> float | None:
+    """Average accuracy with each cell weighted by its size in the training set (the Waterbirds convention).
+
+    Args:
+        predictions: (N,) class numbers.
+        targets: (N,) class numbers.
+        groups: (N,) attribute of each picture; None where unknown.
+        training_sizes: from `group_sizes` of the training split. Cells without a sample here are left out of the weights.
+
+    Returns:
+        None where no cell of the training set has a sample here.
+    """
+    return _finite(
+        group_weighted_statistic(predictions, targets, groups, training_sizes=training_sizes)(_once(targets))[0]
+    )
+
+
+def class_margin(logits: Array, class_index: int) -> NDArray[np.float64]:
+    """Logit of a class minus the log-sum-exp of the others, (N,): the log-odds of the class.
+
+    Args:
+        logits: (N, C), C at least 2.
+        class_index: 0..C - 1.
+
+    Raises:
+        FeaturesError: another shape, values that are not finite, or no such class.
+    """
+    values = _array(logits).astype(np.float64)
+    if values.ndim != 2 or values.shape[1] < 2 or not np.isfinite(values).all():
+        raise FeaturesError(f"logits must be finite and of shape (N, C) with C >= 2, got shape {values.shape}")
+    if not 0 <= class_index < values.shape[1]:
+        raise FeaturesError(f"class_index must lie in 0..{values.shape[1] - 1}, got {class_index}")
+    margin: NDArray[np.float64] = values[:, class_index] - logsumexp(np.delete(values, class_index, axis=1), axis=1)
+    return margin
+
+
+def auroc(scores_positive: Array, scores_negative: Array) -> float | None:
+    """Chance that a positive scores above a negative; a tie counts half. None where one side is empty.
+
+    Raises:
+        FeaturesError: scores that are not finite.
+    """
+    positive, negative = _array(scores_positive), _array(scores_negative)
+    scores = np.concatenate([positive, negative])
+    is_positive = np.arange(len(scores)) < len(positive)
+    return _finite(auroc_statistic(scores, is_positive, ~is_positive)(np.ones((1, len(scores))))[0])
+
+
+def class_auroc(logits: Array, targets: Array, class_index: int) -> float | None:
+    """AUROC of the class margin, samples of the class against all others; no bias can move it."""
+    return _finite(class_auroc_statistic(logits, targets, class_index)(_once(targets))[0])
+
+
+def cross_cue_auroc(logits: Array, targets: Array, groups: ArrayLike, *, class_index: int, cue: str) -> float | None:
+    """AUROC of the class margin, the class WITHOUT the cue against other classes WITH it: the reliance on the cue itself.
+
+    Args:
+        logits: (N, C).
+        targets: (N,) class numbers.
+        groups: (N,) attribute of each picture; samples of the class whose group is None are left out.
+        class_index: the class.
+        cue: the attribute that is the cue.
+
+    Returns:
+        None where one side is empty.
+    """
+    statistic = cross_cue_auroc_statistic(logits, targets, groups, class_index=class_index, cue=cue)
+    return _finite(statistic(_once(targets))[0])
+
+
+def average_statistic(predictions: Array, targets: Array) -> Statistic:
+    """`average_accuracy` as a Statistic."""
+    return _mean_statistic(_right(predictions, targets), np.arange(len(_array(targets))))
+
+
+def class_accuracy_statistic(predictions: Array, targets: Array, class_index: int) -> Statistic:
+    """Accuracy of one class as a Statistic."""
+    return _mean_statistic(_right(predictions, targets), np.flatnonzero(_array(targets) == class_index))
+
+
+def worst_class_statistic(predictions: Array, targets: Array) -> Statistic:
+    """`worst_class_accuracy` as a Statistic."""
+    right, classes = _right(predictions, targets), _array(targets)
+    parts = [_mean_statistic(right, np.flatnonzero(classes == k)) for k in np.unique(classes)]
+    return lambda counts: np.stack([part(counts) for part in parts]).min(axis=0)
+
+
+def worst_group_statistic(predictions: Array, targets: Array, groups: ArrayLike) -> Statistic:
+    """`worst_group_accuracy` as a Statistic; NaN where no sample has a group."""
+    right = _right(predictions, targets)
+    parts = [_mean_statistic(right, members) for members in _cells(targets, groups).values()]
+    return lambda counts: (
+        np.stack([part(counts) for part in parts]).min(axis=0) if parts else np.full(len(counts), np.nan)
+    )
+
+
+def group_weighted_statistic(
+    predictions: Array, targets: Array, groups: ArrayLike, *, training_sizes: Mapping[Cell, int]
+) -> Statistic:
+    """`group_weighted_average` as a Statistic; NaN where no cell of the training set has a sample here."""
+    right = _right(predictions, targets)
+    cells = {cell: at for cell, at in _cells(targets, groups).items() if training_sizes.get(cell, 0) > 0}
+    parts = [(training_sizes[cell], _mean_statistic(right, members)) for cell, members in cells.items()]
+    total = sum(size for size, _ in parts)
+
+    def statistic(counts: NDArray[Any]) -> NDArray[np.float64]:
+        figures = np.full(len(counts), 0.0 if parts else np.nan)
+        for size, part in parts:
+            figures += size / total * part(counts)
+        return figures
+
+    return statistic
+
+
+def class_auroc_statistic(logits: Array, targets: Array, class_index: int) -> Statistic:
+    """`class_auroc` as a Statistic; NaN where one side is empty."""
+    of_class = _array(targets) == class_index
+    return auroc_statistic(class_margin(logits, class_index), of_class, ~of_class)
+
+
+def cross_cue_auroc_statistic(
+    logits: Array, targets: Array, groups: ArrayLike, *, class_index: int, cue: str
+) -> Statistic:
+    """`cross_cue_auroc` as a Statistic; NaN where one side is empty."""
+    of_class, attributes = _array(targets) == class_index, _labels(groups)
+    without = of_class & (attributes != cue) & np.array([a is not None for a in attributes], dtype=bool)
+    return auroc_statistic(class_margin(logits, class_index), without, ~of_class & (attributes == cue))
+
+
+def auroc_statistic(scores: Array, is_positive: Array, is_negative: Array) -> Statistic:
+    """AUROC of scores (N,) between two disjoint sets of samples, (N,) bool each; NaN where one is empty.
+
+    Raises:
+        FeaturesError: shapes that do not match, or scores that are not finite.
+    """
+    values = _array(scores).astype(np.float64)
+    positive, negative = np.flatnonzero(_array(is_positive)), np.flatnonzero(_array(is_negative))
+    if values.ndim != 1 or not len(values) == len(_array(is_positive)) == len(_array(is_negative)):
+        raise FeaturesError(f"expected scores (N,) and two (N,) bool arrays, got scores of shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise FeaturesError("scores must be finite; look for NaN or infinity in the logits")
+    negative = negative[np.argsort(values[negative], kind="stable")]
+    below = np.searchsorted(values[negative], values[positive], side="left")
+    not_above = np.searchsorted(values[negative], values[positive], side="right")
+
+    def statistic(counts: NDArray[Any]) -> NDArray[np.float64]:
+        beaten = np.zeros((len(counts), len(negative) + 1))
+        np.cumsum(counts[:, negative], axis=1, out=beaten[:, 1:])
+        won = np.einsum("dp,dp->d", counts[:, positive], beaten[:, below] + beaten[:, not_above]) / 2
+        return _divide(won, counts[:, positive].sum(axis=1) * beaten[:, -1])
+
+    return statistic
+
+
+def difference(first: Statistic, second: Statistic) -> Statistic:
+    """First minus second, over the same samples: a paired difference."""
+    return lambda counts: first(counts) - second(counts)
+
+
+def bootstrap(
+    statistic: Statistic,
+    strata: ArrayLike,
+    *,
+    generator: np.random.Generator,
+    draws: int = 2000,
+    confidence: float = 0.95,
+) -> Estimate | None:
+    """Stratified percentile bootstrap: samples are drawn again within each stratum, so that stratum sizes stay as they are.
+
+    Args:
+        statistic: of N samples; see the top of this module.
+        strata: (N,) stratum of each sample, such as its class, or `cell_strata` where groups are known.
+        generator: the same state gives the same draws.
+        draws: resamples.
+        confidence: between 0 and 1.
+
+    Returns:
+        None where the statistic is not defined on the samples.
+    """
+    labels = np.asarray(strata)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    size = len(labels)
+    value = _finite(statistic(np.ones((1, size)))[0])
+    if value is None:
+        return None
+    figures = []
+    chunk = max(1, _CHUNK_ELEMENTS // size)
+    for start in range(0, draws, chunk):
+        rows = min(chunk, draws - start)
+        counts = np.empty((rows, size))
+        for at in members:
+            drawn = generator.integers(len(at), size=(rows, len(at))) + np.arange(rows)[:, None] * len(at)
+            counts[:, at] = np.bincount(drawn.ravel(), minlength=rows * len(at)).reshape(rows, len(at))
+        figures.append(statistic(counts))
+    low, high = np.nanquantile(np.concatenate(figures), [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Estimate(value, float(low), float(high))
+
+
+def cell_strata(targets: Array, groups: ArrayLike | None = None) -> NDArray[np.int64]:
+    """A number (N,) for each class, or for each class x attribute where groups are given (None is an attribute of its own)."""
+    classes = _array(targets)
+    keys = [(int(k), "" if a is None else f"={a}") for k, a in zip(classes, _labels(groups, len(classes)), strict=True)]
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
+
+
+def mcnemar_test(right_first: Array, right_second: Array) -> float:
+    """Exact two-sided p-value that two classifiers are right equally often on the same samples, (N,) bool each.
+
+    Raises:
+        FeaturesError: shapes that do not match, or no samples.
+    """
+    first, second = _array(right_first).astype(bool), _array(right_second).astype(bool)
+    _right(first, second)
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+
+
+def _array(values: Array) -> NDArray[Any]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _right(predictions: Array, targets: Array) -> NDArray[np.bool_]:
+    first, second = _array(predictions), _array(targets)
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        raise FeaturesError(f"expected two arrays of the same shape (N,), N >= 1, got {first.shape} and {second.shape}")
+    right: NDArray[np.bool_] = first == second
+    return right
+
+
+def _labels(groups: ArrayLike | None, count: int = 0) -> NDArray[np.object_]:
+    if groups is None:
+        return np.full(count, None, dtype=object)
+    labels = np.asarray(groups, dtype=object)
+    return np.array(
+        [None if missing else str(label) for label, missing in zip(labels, isna(labels), strict=True)], dtype=object
+    )
+
+
+def _cells(targets: Array, groups: ArrayLike) -> dict[Cell, NDArray[np.int64]]:
+    classes, attributes = _array(targets), _labels(groups)
+    _right(classes, attributes)
+    members: dict[Cell, list[int]] = {}
+    for row, (k, attribute) in enumerate(zip(classes, attributes, strict=True)):
+        if attribute is not None:
+            members.setdefault((int(k), attribute), []).append(row)
+    return {cell: np.array(members[cell]) for cell in sorted(members)}
+
+
+def _mean_statistic(values: NDArray[Any], members: NDArray[np.int64]) -> Statistic:
+    inside = values[members].astype(np.float64)
+    return lambda counts: _divide(counts[:, members] @ inside, counts[:, members].sum(axis=1))
+
+
+def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+    return shares
+
+
+def _once(targets: Array) -> NDArray[np.float64]:
+    return np.ones((1, len(_array(targets))))
+
+
+def _finite(figure: Any) -> float | None:
+    return float(figure) if np.isfinite(figure) else None
