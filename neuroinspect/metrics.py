@@ -1,31 +1,71 @@
-"""What is measured: accuracies of classes and groups, two AUROCs no bias can move, intervals and paired tests.
+"""What is measured: accuracies of classes and groups, and two AUROCs that no bias can move, each in [0, 1].
 
-Every figure lies in [0, 1]. A figure that cannot be computed (no samples on one side) is None, never NaN.
+A figure that cannot be computed (no samples on one side) is None, never NaN.
 
-A `Statistic` is a figure as a function of how often each sample is counted: counts (D, N) in, figures (D,) out. So one
-vectorised `bootstrap` serves them all, and `difference(a, b)` of two statistics over the same samples is a paired one.
+Each figure exists as a number and as a `Statistic` for `bootstrap`; `difference(a, b)` of two statistics over the same
+samples is a paired difference.
 
-Reference: Ju, Park, Lee 2023, section 4 (worst class and worst group); Wilson 1927 for the interval.
+Reference: Ju, Park, Lee 2023, section 4 (worst class and worst group).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pandas import isna
 from scipy.special import logsumexp
-from scipy.stats import binomtest
-from torch import Tensor
 
+from neuroinspect.intervals import (
+    Array,
+    Estimate,
+    Statistic,
+    as_array,
+    auroc_statistic,
+    bootstrap,
+    defined,
+    difference,
+    mcnemar_test,
+    mean_statistic,
+    wilson_interval,
+)
 from neuroinspect.errors import FeaturesError
 
-Array = ArrayLike | Tensor
+__all__ = [
+    "Array",
+    "Cell",
+    "CellAccuracy",
+    "Estimate",
+    "Statistic",
+    "auroc",
+    "auroc_statistic",
+    "average_accuracy",
+    "average_statistic",
+    "bootstrap",
+    "cell_strata",
+    "class_accuracy_statistic",
+    "class_auroc",
+    "class_auroc_statistic",
+    "class_margin",
+    "cross_cue_auroc",
+    "cross_cue_auroc_statistic",
+    "difference",
+    "group_sizes",
+    "group_weighted_average",
+    "group_weighted_statistic",
+    "mcnemar_test",
+    "per_class_accuracy",
+    "per_group_accuracy",
+    "wilson_interval",
+    "worst_class",
+    "worst_class_accuracy",
+    "worst_class_statistic",
+    "worst_group_accuracy",
+    "worst_group_statistic",
+]
+
 Cell = tuple[int, str]
-Statistic = Callable[[NDArray[Any]], NDArray[np.float64]]
-_CHUNK_ELEMENTS = 2_000_000  # counts held at once by the bootstrap: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +83,6 @@ class CellAccuracy:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Wilson interval of the accuracy."""
         return wilson_interval(self.right, self.count, confidence)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its percentile interval over bootstrap draws."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a proportion that keeps its coverage for few samples and near 0 or 1.
-
-    Args:
-        right: samples that are right, 0..count.
-        count: samples; 0 gives (0, 1), for nothing is known.
-        confidence: between 0 and 1.
-
-    Raises:
-        FeaturesError: right outside 0..count, or confidence outside (0, 1).
-    """
-    if not 0 <= right <= count or not 0 < confidence < 1:
-        raise FeaturesError(f"expected 0 <= right <= count and 0 < confidence < 1, got {right}, {count}, {confidence}")
-    if count == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share = right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
-    return (0.0 if right == 0 else max(0.0, middle - half)), (1.0 if right == count else min(1.0, middle + half))
 
 
 def average_accuracy(predictions: Array, targets: Array) -> float:
@@ -95,7 +104,7 @@ def per_class_accuracy(predictions: Array, targets: Array, *, num_classes: int) 
     Raises:
         FeaturesError: shapes that do not match, no samples, or a target outside the classes.
     """
-    right, classes = _right(predictions, targets), _array(targets).astype(np.int64)
+    right, classes = _right(predictions, targets), as_array(targets).astype(np.int64)
     if classes.min() < 0 or classes.max() >= num_classes:
         raise FeaturesError(f"targets must lie in 0..{num_classes - 1}, got {classes.min()}..{classes.max()}")
     counts = np.bincount(classes, minlength=num_classes)
@@ -163,12 +172,12 @@ def group_weighted_average(
         predictions: (N,) class numbers.
         targets: (N,) class numbers.
         groups: (N,) attribute of each picture; None where unknown.
-        training_sizes: from `group_sizes` of the training split. Cells without a sample here are left out of the weights.
+        training_sizes: from `group_sizes` of the training split. Cells without a sample here get no weight.
 
     Returns:
         None where no cell of the training set has a sample here.
     """
-    return _finite(
+    return defined(
         group_weighted_statistic(predictions, targets, groups, training_sizes=training_sizes)(_once(targets))[0]
     )
 
@@ -183,7 +192,7 @@ def class_margin(logits: Array, class_index: int) -> NDArray[np.float64]:
     Raises:
         FeaturesError: another shape, values that are not finite, or no such class.
     """
-    values = _array(logits).astype(np.float64)
+    values = as_array(logits).astype(np.float64)
     if values.ndim != 2 or values.shape[1] < 2 or not np.isfinite(values).all():
         raise FeaturesError(f"logits must be finite and of shape (N, C) with C >= 2, got shape {values.shape}")
     if not 0 <= class_index < values.shape[1]:
@@ -198,19 +207,19 @@ def auroc(scores_positive: Array, scores_negative: Array) -> float | None:
     Raises:
         FeaturesError: scores that are not finite.
     """
-    positive, negative = _array(scores_positive), _array(scores_negative)
+    positive, negative = as_array(scores_positive), as_array(scores_negative)
     scores = np.concatenate([positive, negative])
     is_positive = np.arange(len(scores)) < len(positive)
-    return _finite(auroc_statistic(scores, is_positive, ~is_positive)(np.ones((1, len(scores))))[0])
+    return defined(auroc_statistic(scores, is_positive, ~is_positive)(np.ones((1, len(scores))))[0])
 
 
 def class_auroc(logits: Array, targets: Array, class_index: int) -> float | None:
     """AUROC of the class margin, samples of the class against all others; no bias can move it."""
-    return _finite(class_auroc_statistic(logits, targets, class_index)(_once(targets))[0])
+    return defined(class_auroc_statistic(logits, targets, class_index)(_once(targets))[0])
 
 
 def cross_cue_auroc(logits: Array, targets: Array, groups: ArrayLike, *, class_index: int, cue: str) -> float | None:
-    """AUROC of the class margin, the class WITHOUT the cue against other classes WITH it: the reliance on the cue itself.
+    """AUROC of the class margin, the class WITHOUT the cue against other classes WITH it: reliance on the cue.
 
     Args:
         logits: (N, C).
@@ -223,30 +232,30 @@ def cross_cue_auroc(logits: Array, targets: Array, groups: ArrayLike, *, class_i
         None where one side is empty.
     """
     statistic = cross_cue_auroc_statistic(logits, targets, groups, class_index=class_index, cue=cue)
-    return _finite(statistic(_once(targets))[0])
+    return defined(statistic(_once(targets))[0])
 
 
 def average_statistic(predictions: Array, targets: Array) -> Statistic:
     """`average_accuracy` as a Statistic."""
-    return _mean_statistic(_right(predictions, targets), np.arange(len(_array(targets))))
+    return mean_statistic(_right(predictions, targets), np.arange(len(as_array(targets))))
 
 
 def class_accuracy_statistic(predictions: Array, targets: Array, class_index: int) -> Statistic:
     """Accuracy of one class as a Statistic."""
-    return _mean_statistic(_right(predictions, targets), np.flatnonzero(_array(targets) == class_index))
+    return mean_statistic(_right(predictions, targets), np.flatnonzero(as_array(targets) == class_index))
 
 
 def worst_class_statistic(predictions: Array, targets: Array) -> Statistic:
     """`worst_class_accuracy` as a Statistic."""
-    right, classes = _right(predictions, targets), _array(targets)
-    parts = [_mean_statistic(right, np.flatnonzero(classes == k)) for k in np.unique(classes)]
+    right, classes = _right(predictions, targets), as_array(targets)
+    parts = [mean_statistic(right, np.flatnonzero(classes == k)) for k in np.unique(classes)]
     return lambda counts: np.stack([part(counts) for part in parts]).min(axis=0)
 
 
 def worst_group_statistic(predictions: Array, targets: Array, groups: ArrayLike) -> Statistic:
     """`worst_group_accuracy` as a Statistic; NaN where no sample has a group."""
     right = _right(predictions, targets)
-    parts = [_mean_statistic(right, members) for members in _cells(targets, groups).values()]
+    parts = [mean_statistic(right, members) for members in _cells(targets, groups).values()]
     return lambda counts: (
         np.stack([part(counts) for part in parts]).min(axis=0) if parts else np.full(len(counts), np.nan)
     )
@@ -258,7 +267,7 @@ def group_weighted_statistic(
     """`group_weighted_average` as a Statistic; NaN where no cell of the training set has a sample here."""
     right = _right(predictions, targets)
     cells = {cell: at for cell, at in _cells(targets, groups).items() if training_sizes.get(cell, 0) > 0}
-    parts = [(training_sizes[cell], _mean_statistic(right, members)) for cell, members in cells.items()]
+    parts = [(training_sizes[cell], mean_statistic(right, members)) for cell, members in cells.items()]
     total = sum(size for size, _ in parts)
 
     def statistic(counts: NDArray[Any]) -> NDArray[np.float64]:
@@ -272,7 +281,7 @@ def group_weighted_statistic(
 
 def class_auroc_statistic(logits: Array, targets: Array, class_index: int) -> Statistic:
     """`class_auroc` as a Statistic; NaN where one side is empty."""
-    of_class = _array(targets) == class_index
+    of_class = as_array(targets) == class_index
     return auroc_statistic(class_margin(logits, class_index), of_class, ~of_class)
 
 
@@ -280,108 +289,21 @@ def cross_cue_auroc_statistic(
     logits: Array, targets: Array, groups: ArrayLike, *, class_index: int, cue: str
 ) -> Statistic:
     """`cross_cue_auroc` as a Statistic; NaN where one side is empty."""
-    of_class, attributes = _array(targets) == class_index, _labels(groups)
+    of_class, attributes = as_array(targets) == class_index, _labels(groups)
     without = of_class & (attributes != cue) & np.array([a is not None for a in attributes], dtype=bool)
     return auroc_statistic(class_margin(logits, class_index), without, ~of_class & (attributes == cue))
 
 
-def auroc_statistic(scores: Array, is_positive: Array, is_negative: Array) -> Statistic:
-    """AUROC of scores (N,) between two disjoint sets of samples, (N,) bool each; NaN where one is empty.
-
-    Raises:
-        FeaturesError: shapes that do not match, or scores that are not finite.
-    """
-    values = _array(scores).astype(np.float64)
-    positive, negative = np.flatnonzero(_array(is_positive)), np.flatnonzero(_array(is_negative))
-    if values.ndim != 1 or not len(values) == len(_array(is_positive)) == len(_array(is_negative)):
-        raise FeaturesError(f"expected scores (N,) and two (N,) bool arrays, got scores of shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise FeaturesError("scores must be finite; look for NaN or infinity in the logits")
-    negative = negative[np.argsort(values[negative], kind="stable")]
-    below = np.searchsorted(values[negative], values[positive], side="left")
-    not_above = np.searchsorted(values[negative], values[positive], side="right")
-
-    def statistic(counts: NDArray[Any]) -> NDArray[np.float64]:
-        beaten = np.zeros((len(counts), len(negative) + 1))
-        np.cumsum(counts[:, negative], axis=1, out=beaten[:, 1:])
-        won = np.einsum("dp,dp->d", counts[:, positive], beaten[:, below] + beaten[:, not_above]) / 2
-        return _divide(won, counts[:, positive].sum(axis=1) * beaten[:, -1])
-
-    return statistic
-
-
-def difference(first: Statistic, second: Statistic) -> Statistic:
-    """First minus second, over the same samples: a paired difference."""
-    return lambda counts: first(counts) - second(counts)
-
-
-def bootstrap(
-    statistic: Statistic,
-    strata: ArrayLike,
-    *,
-    generator: np.random.Generator,
-    draws: int = 2000,
-    confidence: float = 0.95,
-) -> Estimate | None:
-    """Stratified percentile bootstrap: samples are drawn again within each stratum, so that stratum sizes stay as they are.
-
-    Args:
-        statistic: of N samples; see the top of this module.
-        strata: (N,) stratum of each sample, such as its class, or `cell_strata` where groups are known.
-        generator: the same state gives the same draws.
-        draws: resamples.
-        confidence: between 0 and 1.
-
-    Returns:
-        None where the statistic is not defined on the samples.
-    """
-    labels = np.asarray(strata)
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    size = len(labels)
-    value = _finite(statistic(np.ones((1, size)))[0])
-    if value is None:
-        return None
-    figures = []
-    chunk = max(1, _CHUNK_ELEMENTS // size)
-    for start in range(0, draws, chunk):
-        rows = min(chunk, draws - start)
-        counts = np.empty((rows, size))
-        for at in members:
-            drawn = generator.integers(len(at), size=(rows, len(at))) + np.arange(rows)[:, None] * len(at)
-            counts[:, at] = np.bincount(drawn.ravel(), minlength=rows * len(at)).reshape(rows, len(at))
-        figures.append(statistic(counts))
-    low, high = np.nanquantile(np.concatenate(figures), [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Estimate(value, float(low), float(high))
-
-
 def cell_strata(targets: Array, groups: ArrayLike | None = None) -> NDArray[np.int64]:
-    """A number (N,) for each class, or for each class x attribute where groups are given (None is an attribute of its own)."""
-    classes = _array(targets)
+    """Stratum numbers (N,): the class, or class x attribute where groups are given (None is one attribute more)."""
+    classes = as_array(targets)
     keys = [(int(k), "" if a is None else f"={a}") for k, a in zip(classes, _labels(groups, len(classes)), strict=True)]
     numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
     return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
-def mcnemar_test(right_first: Array, right_second: Array) -> float:
-    """Exact two-sided p-value that two classifiers are right equally often on the same samples, (N,) bool each.
-
-    Raises:
-        FeaturesError: shapes that do not match, or no samples.
-    """
-    first, second = _array(right_first).astype(bool), _array(right_second).astype(bool)
-    _right(first, second)
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
-
-
-def _array(values: Array) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
 def _right(predictions: Array, targets: Array) -> NDArray[np.bool_]:
-    first, second = _array(predictions), _array(targets)
+    first, second = as_array(predictions), as_array(targets)
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         raise FeaturesError(f"expected two arrays of the same shape (N,), N >= 1, got {first.shape} and {second.shape}")
     right: NDArray[np.bool_] = first == second
@@ -398,7 +320,7 @@ def _labels(groups: ArrayLike | None, count: int = 0) -> NDArray[np.object_]:
 
 
 def _cells(targets: Array, groups: ArrayLike) -> dict[Cell, NDArray[np.int64]]:
-    classes, attributes = _array(targets), _labels(groups)
+    classes, attributes = as_array(targets), _labels(groups)
     _right(classes, attributes)
     members: dict[Cell, list[int]] = {}
     for row, (k, attribute) in enumerate(zip(classes, attributes, strict=True)):
@@ -407,19 +329,5 @@ def _cells(targets: Array, groups: ArrayLike) -> dict[Cell, NDArray[np.int64]]:
     return {cell: np.array(members[cell]) for cell in sorted(members)}
 
 
-def _mean_statistic(values: NDArray[Any], members: NDArray[np.int64]) -> Statistic:
-    inside = values[members].astype(np.float64)
-    return lambda counts: _divide(counts[:, members] @ inside, counts[:, members].sum(axis=1))
-
-
-def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
-    return shares
-
-
 def _once(targets: Array) -> NDArray[np.float64]:
-    return np.ones((1, len(_array(targets))))
-
-
-def _finite(figure: Any) -> float | None:
-    return float(figure) if np.isfinite(figure) else None
+    return np.ones((1, len(as_array(targets))))
