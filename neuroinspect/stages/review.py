@@ -1,0 +1,125 @@
+"""Stage review: open the question; a decision is kept beside it for as long as the question is the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neuroinspect.artifacts import (
+    RunFolder,
+    StageResult,
+    content_hash,
+    read_json,
+    read_table,
+    run_stage,
+    write_json,
+)
+from neuroinspect.errors import ReviewError
+from neuroinspect.ports import Progress, silent
+from neuroinspect.review import Candidate, Decision, ReviewRequest, open_request, parse_decision, parse_request
+from neuroinspect.settings import Params
+from neuroinspect.stages.models import classifier_of
+
+STAGE_VERSION = 1
+_VERSIONED = ("path", "label", "group", "split", "sha256")
+
+
+def review(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
+    """Write review/request.json: every ranked neuron of the class, most voted first.
+
+    The inputs of this stage are the request itself, so a decision outlives whatever does not change the question.
+
+    Raises:
+        StageOrderError: diagnose has not run.
+        ReviewError: diagnose found no mistakes, so there is nothing to ask.
+        RunFolderError: the folder cannot be written.
+    """
+    request = _request(run, params)
+    progress("review", 0, 1)
+
+    def compute(folder: Path) -> dict[str, Any]:
+        write_json(folder / "request.json", request.record())
+        standing = read_decision(run)
+        if standing is not None and standing.request == request.id:
+            write_json(folder / "decision.json", standing.record())
+        return {"request": request.id, "class": request.class_name, "candidates": len(request.candidates)}
+
+    result = run_stage(run, "review", version=STAGE_VERSION, inputs=request.record(), compute=compute)
+    progress("review", 1, 1)
+    return result
+
+
+def read_request(run: RunFolder) -> ReviewRequest:
+    """The question of a run.
+
+    Raises:
+        StageOrderError: it has not been opened.
+        ArtifactError: request.json is damaged.
+    """
+    return parse_request(read_json(run.require("review") / "request.json"))
+
+
+def read_decision(run: RunFolder) -> Decision | None:
+    """The answer of a run, or None while it is pending.
+
+    Raises:
+        ArtifactError: decision.json is damaged.
+    """
+    path = run.stage("review") / "decision.json"
+    return parse_decision(read_json(path)) if path.exists() else None
+
+
+def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) -> None:
+    """Write review/decision.json beside the request it answers.
+
+    Args:
+        run: whose question it answers.
+        decision: made by `neuroinspect.review.decide` or `auto_decision`.
+        replace: take the place of an earlier decision.
+
+    Raises:
+        ReviewError: it answers another request, or there is a decision already.
+        RunFolderError: the folder cannot be written.
+    """
+    request, standing = read_request(run), read_decision(run)
+    if decision.request != request.id:
+        raise ReviewError(
+            f"the decision answers request {decision.request[:12]}, this run asks {request.id[:12]}: the model, the data "
+            "or the candidates changed. Look at the new request and decide again"
+        )
+    if standing is not None and standing != decision and not replace:
+        raise ReviewError(
+            f"this request is already {standing.verdict} by {standing.by}; decide with --replace to change it"
+        )
+    write_json(run.stage("review") / "decision.json", decision.record())
+
+
+def _request(run: RunFolder, params: Params) -> ReviewRequest:
+    folder = run.require("diagnose")
+    record = run.stage_record("diagnose") or {}
+    summary = record["summary"]
+    if summary["status"] == "nothing_to_explain":
+        raise ReviewError(f"class {summary['class']!r} has no mistakes; there is nothing to review")
+    table = read_table(folder / "neurons.parquet").sort_values(["vote_share", "neuron"], ascending=[False, True])
+    candidates = [
+        Candidate(neuron=int(neuron), direction=direction, vote_share=float(share))
+        for neuron, direction, share in zip(table["neuron"], table["direction"], table["vote_share"], strict=True)
+    ]
+    return open_request(
+        candidates,
+        class_name=summary["class"],
+        class_index=summary["class_index"],
+        model=classifier_of(params).fingerprint,
+        data_version=data_version(run),
+    )
+
+
+def data_version(run: RunFolder) -> str:
+    """The version of a run's data: the hash of its manifest, marked untracked because no revision reader was asked.
+
+    Raises:
+        StageOrderError: validate has not run.
+    """
+    manifest = read_table(run.require("validate") / "manifest.parquet").sort_values(["split", "path"])
+    columns = {name: [None if pd.isna(cell) else str(cell) for cell in manifest[name]] for name in _VERSIONED}
+    return f"untracked:{content_hash(columns)}"
