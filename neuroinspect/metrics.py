@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pandas import isna
 from scipy.special import logsumexp
 
+from neuroinspect.errors import FeaturesError
 from neuroinspect.intervals import (
     Array,
     Estimate,
@@ -30,7 +31,6 @@ from neuroinspect.intervals import (
     mean_statistic,
     wilson_interval,
 )
-from neuroinspect.errors import FeaturesError
 
 __all__ = [
     "Array",
