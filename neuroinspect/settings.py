@@ -167,6 +167,7 @@ class TrainSettings(Settings):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     warm_up: float = Field(default=0.1, ge=0, le=1, description="part of all steps")
+    seed: int = Field(default=0, ge=0, description="order of the batches")
 
 
 class EditSettings(Settings):
@@ -179,6 +180,7 @@ class EditSettings(Settings):
     presence_thresholds: tuple[float, ...] = Field(default=(0.5, 0.75, 1.0, 1.25, 1.5), description="standard deviations")
     family_sizes: tuple[int, ...] = (0, 5, 10, 15, 25)
     bias_quantiles: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    contribution_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 1.0, 3.0, 10.0), description="of eq. 9")
     weight_decays: tuple[float, ...] = Field(default=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), description="tries of retrain-only")
     shrinkage: float | None = Field(default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate")
     placebo_draws: int = Field(default=10, ge=1)
@@ -186,7 +188,14 @@ class EditSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "EditSettings":
-        grids = (self.ratio_weights, self.presence_thresholds, self.family_sizes, self.bias_quantiles, self.weight_decays)
+        grids = (
+            self.ratio_weights,
+            self.presence_thresholds,
+            self.family_sizes,
+            self.bias_quantiles,
+            self.weight_decays,
+            self.contribution_weights,
+        )
         lengths = {len(grid) for grid in grids}
         if len(lengths) != 1:
             raise ValueError(f"every method must have as many tries as the others, got grids of {sorted(lengths)} values")

@@ -1,0 +1,30 @@
+"""Ablate and refit: silence the chosen neurons and their family for all classes, refit the rest."""
+
+import torch
+
+from neuroinspect.editing.problem import EditProblem, Projection, Try, silenced_mask
+from neuroinspect.masking import neuron_family
+from neuroinspect.settings import EditSettings
+
+
+def ablate_refit_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
+    """One try for each size of the family; the cue is rarely in the chosen neurons alone."""
+    width, device = problem.weight.shape[1], problem.weight.device
+    nothing = torch.zeros((width, 0), device=device)
+    tries = []
+    for size in settings.family_sizes:
+        silenced: set[int] = set()
+        for chosen in problem.neurons.values():
+            silenced |= {*chosen, *neuron_family(problem.validation_features, chosen, size=size)}
+        kept = (~silenced_mask(sorted(silenced), width, device)).float()
+        projection = Projection(kept, nothing, nothing, torch.zeros(width, device=device))
+        tries.append(
+            Try(
+                {"family_size": size, "silenced": sorted(silenced)},
+                problem.weight,
+                problem.bias,
+                weight_decay=settings.train.weight_decay,
+                projection=projection,
+            )
+        )
+    return tries

@@ -1,0 +1,38 @@
+"""The placebo: the same edit on neurons that nobody suspects.
+
+What a placebo gains too is not owed to the chosen neurons.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from neuroinspect.errors import ReviewError
+
+
+def placebo_neurons(
+    *, count: int, draws: int, num_features: int, suspected: Sequence[int], chosen: Sequence[int], generator: torch.Generator
+) -> list[tuple[int, ...]]:
+    """Draw sets of neurons at random outside the suspected ones.
+
+    Args:
+        count: neurons in each set, as many as were chosen.
+        draws: how many sets.
+        num_features: F.
+        suspected: all candidates and the family of the chosen ones; where too few neurons are left outside of these, only
+            the chosen ones and their nearest are kept out, given first in this list.
+        chosen: never drawn.
+        generator: for the draws.
+
+    Raises:
+        ReviewError: there are not enough neurons for a placebo at all.
+    """
+    for kept_out in range(len(suspected), -1, -1):
+        pool = sorted(set(range(num_features)) - set(chosen) - set(suspected[:kept_out]))
+        if len(pool) >= max(2 * count, min(20, num_features // 4)):
+            break
+    if len(pool) < count:
+        raise ReviewError(f"{count} of {num_features} neurons are chosen; too few are left for a placebo. Choose fewer")
+    return [
+        tuple(sorted(pool[k] for k in torch.randperm(len(pool), generator=generator)[:count].tolist())) for _ in range(draws)
+    ]

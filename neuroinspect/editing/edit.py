@@ -1,0 +1,174 @@
+"""Edit a decision layer: one interface for every method.
+
+A method is a function that turns a problem into tries; the same loop trains them and the same rule chooses among them. Add
+one with `register_method`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neuroinspect.editing.ablate_refit import ablate_refit_tries
+from neuroinspect.editing.bias import bias_tries
+from neuroinspect.editing.contribution import contribution_tries
+from neuroinspect.editing.cue_erasure import cue_erasure_tries
+from neuroinspect.editing.problem import EditProblem, Try, make_problem
+from neuroinspect.editing.ratio import ratio_tries
+from neuroinspect.editing.refit import train_tries
+from neuroinspect.editing.retrain import retrain_tries
+from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
+from neuroinspect.errors import SettingsError
+from neuroinspect.settings import EditSettings
+
+MethodTries = Callable[[EditProblem, EditSettings], list[Try]]
+
+_METHODS: dict[str, MethodTries] = {
+    "retrain": retrain_tries,
+    "bias": bias_tries,
+    "ratio": ratio_tries,
+    "con": contribution_tries,
+    "ablate_refit": ablate_refit_tries,
+    "cue_erasure": cue_erasure_tries,
+}
+NEURON_METHODS = ("ratio", "con", "ablate_refit", "cue_erasure")
+"""Methods whose result depends on which neurons were chosen: only these have a placebo."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryRecord:
+    """What one try was and how it did on the selecting split."""
+
+    settings: Mapping[str, Any]
+    score: Score
+    eligible: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """A new decision layer; the backbone is not touched.
+
+    Attributes:
+        decision_layer: (C, F) and (C,), to put in place of the original.
+        method: how it was made.
+        neurons: chosen neurons by class index.
+        tries: all settings that were tried.
+        chosen: which of them the selection rule took.
+        original: the score of the original layer.
+    """
+
+    decision_layer: nn.Linear
+    method: str
+    neurons: Mapping[int, tuple[int, ...]]
+    tries: tuple[TryRecord, ...]
+    chosen: int
+    original: Score
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the chosen try."""
+        return self.tries[self.chosen].settings
+
+    @property
+    def score(self) -> Score:
+        """Score of the chosen try on the selecting split."""
+        return self.tries[self.chosen].score
+
+
+def edit_decision_layer(
+    features: Tensor,
+    labels: Tensor,
+    decision_layer: nn.Linear,
+    *,
+    neurons: Mapping[int, Sequence[int]],
+    method: str,
+    settings: EditSettings,
+    validation: tuple[Tensor, Tensor],
+) -> Edit:
+    """Make a new decision layer in which the chosen neurons' cue has lost its grip.
+
+    Args:
+        features: penultimate features of the training set (N, F).
+        labels: class indices (N,).
+        decision_layer: the original; not modified.
+        neurons: chosen neurons by class index.
+        method: one of the registered methods: retrain, bias, ratio, con, ablate_refit, cue_erasure.
+        settings: its tries, the training loop and the selection rule.
+        validation: features (N, F) and labels (N,) that select, never the ones that judge.
+
+    Raises:
+        FeaturesError: shapes that do not fit, or values that are not finite.
+        ReviewError: neurons or classes that do not exist.
+        SettingsError: an unknown method.
+
+    Reference: method.md section 4; Ju et al. 2023, section III-D.
+    """
+    problem = make_problem((features, labels), validation, decision_layer, neurons=neurons)
+    return edit_all({method: problem}, {method: method}, settings=settings)[method]
+
+
+def edit_all(
+    problems: Mapping[str, EditProblem],
+    methods: Mapping[str, str],
+    *,
+    settings: EditSettings,
+    train: Callable[..., list[tuple[Tensor, Tensor]]] = train_tries,
+) -> dict[str, Edit]:
+    """Several edits of the same decision layer on the same data, trained side by side.
+
+    Args:
+        problems: by name of the edit; they may differ in their neurons only.
+        methods: the method of each edit, by its name.
+        settings: for all of them.
+        train: the training loop, `train_tries` or one that also shows progress.
+    """
+    tries = {name: method_tries(methods[name])(problem, settings) for name, problem in problems.items()}
+    data = next(iter(problems.values()))
+    layers = iter(train(data, [one for group in tries.values() for one in group], settings=settings.train))
+    judge = {"features": data.validation_features, "labels": data.validation_labels}
+    original = score_layer(data.weight, data.bias, **judge)
+    edits = {}
+    for name, group in tries.items():
+        made = [next(layers) for _ in group]
+        scores = [score_layer(weight, bias, **judge) for weight, bias in made]
+        chosen = select(scores, original, average_tolerance=settings.average_tolerance)
+        records = tuple(
+            TryRecord(one.settings, score, is_eligible(score, original, average_tolerance=settings.average_tolerance))
+            for one, score in zip(group, scores, strict=True)
+        )
+        layer = as_linear(*made[chosen])
+        edits[name] = Edit(layer, methods[name], problems[name].neurons, records, chosen, original)
+    return edits
+
+
+def method_tries(method: str) -> MethodTries:
+    """The function behind a method.
+
+    Raises:
+        SettingsError: there is no such method.
+    """
+    if method not in _METHODS:
+        raise SettingsError(f"unknown edit method {method!r}; there are {', '.join(_METHODS)}")
+    return _METHODS[method]
+
+
+def register_method(name: str, tries: MethodTries) -> None:
+    """Add an edit method of your own; it gets the same loop, the same number of tries and the same selection rule.
+
+    Raises:
+        SettingsError: the name is taken.
+    """
+    if name in _METHODS:
+        raise SettingsError(f"there is an edit method {name!r} already; choose another name")
+    _METHODS[name] = tries
+
+
+def as_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A Linear with these parameters, frozen."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device=weight.device)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer.requires_grad_(False)
