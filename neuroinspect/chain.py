@@ -29,8 +29,8 @@ class ChainResult:
 
     Attributes:
         root: the run folder.
-        status: "waiting" for a decision; "done"; "nothing_to_explain" where the class has no mistakes; "rejected" where the
-            reviewer wants no edit.
+        status: "waiting" for a decision; "done"; "nothing_to_explain" where the class has no mistakes; "rejected" where
+            the reviewer wants no edit.
         stages: what each stage left, in order.
         report: the page, or None before it is there.
         verdict: the sentence at its top, or None before it is there.

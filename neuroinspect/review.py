@@ -1,7 +1,7 @@
-"""The review between finding and editing: what is asked, what may be answered, and the rule that answers without a person.
+"""The review between finding and editing: what is asked, what may be answered, and the rule that stands in for a person.
 
 Page, command line and flow all decide through `decide`, so the same rules hold everywhere. A decision names only neurons
-the request shows: it rests on the evidence the reviewer saw. Who wants to edit other neurons calls `edit_decision_layer`.
+that the request shows, because it rests on what the reviewer saw; `edit_decision_layer` takes any other neuron.
 """
 
 from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ def decide(
     Args:
         request: the question.
         verdict: "approved" edits the neurons, "rejected" leaves the model as it is.
-        neurons: class name -> neurons; only the class of the request, only its candidates, none twice; empty where rejected.
+        neurons: class name -> neurons: the class of the request, only its candidates, none twice; empty where rejected.
         by: who decides.
         note: why, in the reviewer's own words.
         rule: the rule that chose, where no person did.

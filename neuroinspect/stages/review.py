@@ -89,7 +89,7 @@ def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) 
         )
     if standing is not None and standing != decision and not replace:
         raise ReviewError(
-            f"this request is already {standing.verdict} by {standing.by}; decide with --replace to change it"
+            f"this request is already {standing.verdict} by {standing.by}; --replace changes that"
         )
     write_json(run.stage("review") / "decision.json", decision.record())
 

@@ -14,7 +14,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def called_names(function: Function) -> set[str]:
     """Last part of the name of everything the function calls."""
     calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
-    return {call.attr if isinstance(call, ast.Attribute) else call.id for call in calls if hasattr(call, "attr") or hasattr(call, "id")}
+    return {
+        call.attr if isinstance(call, ast.Attribute) else call.id
+        for call in calls
+        if hasattr(call, "attr") or hasattr(call, "id")
+    }
 
 
 def asserts(function: Function, helpers: dict[str, Function], seen: frozenset[str] = frozenset()) -> bool:

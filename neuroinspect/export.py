@@ -1,0 +1,66 @@
+"""Take the edited model out of a run."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from neuroinspect.artifacts import RunFolder, read_json, read_tensors, write_tensors
+from neuroinspect.classifier import Classifier
+from neuroinspect.errors import ModelError, RunFolderError, StageOrderError
+from neuroinspect.settings import Params
+from neuroinspect.stages.models import classifier_of
+
+
+def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:
+    """Write the state dict of the whole model with the recommended decision layer in it, as safetensors.
+
+    Args:
+        run: a run with a finished edit.
+        params: names the model the run was computed with.
+        path: file to write, ending in .safetensors.
+
+    Returns:
+        Name of the recommended method.
+
+    Raises:
+        RunFolderError: the name of the file, or it cannot be written.
+        StageOrderError: the run has no edit, or recommends the original decision layer.
+        ModelError: the run was computed with another model, or the layer does not fit into it.
+    """
+    if path.suffix != ".safetensors":
+        raise RunFolderError(f"{path} must end in .safetensors; other formats can run code when they are loaded")
+    folder = run.require("edit")
+    recommended = str(read_json(folder / "edit.json")["recommended"])
+    if recommended == "original":
+        raise StageOrderError(f"{run.root} recommends the original decision layer: no edit helped, so nothing to apply")
+    classifier = classifier_of(params)
+    if read_json(run.root / "run.json")["model"]["fingerprint"] != classifier.fingerprint:
+        raise ModelError(f"{run.root} was computed with another model than {params.model.spec}; give its params file")
+    layer = read_tensors(folder / "decision_layer.safetensors")
+    write_tensors(path, edited_state(classifier, weight=layer["weight"], bias=layer["bias"]))
+    return recommended
+
+
+def edited_state(classifier: Classifier, *, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """State dict of the model with another decision layer; every other tensor is a bit-identical copy.
+
+    Args:
+        classifier: the model; it is not changed.
+        weight: (C, F).
+        bias: (C,).
+
+    Raises:
+        ModelError: shapes that differ, or a bias where the model has none.
+    """
+    own = classifier.decision_layer
+    if weight.shape != own.weight.shape:
+        raise ModelError(f"the edited layer is {tuple(weight.shape)}, the model's {tuple(own.weight.shape)}")
+    name = next(name for name, module in classifier.module.named_modules() if module is own)
+    prefix = f"{name}." if name else ""
+    state = {key: tensor.detach().cpu().clone() for key, tensor in classifier.module.state_dict().items()}
+    state[f"{prefix}weight"] = weight.detach().cpu().clone()
+    if own.bias is not None:
+        state[f"{prefix}bias"] = bias.detach().cpu().clone()
+    elif bias.any():
+        raise ModelError("the edit moved the bias, but the decision layer of this model has none; give it one")
+    return state
