@@ -88,7 +88,7 @@ def _draw_chunk(scenes: Scenes) -> NDArray[np.uint8]:
         here = np.flatnonzero(scenes.backgrounds == index)
         if len(here):
             canvas[here] = _paint_background(index, scenes.keys[here], rows, columns)
-    size = draw_integers(scenes.keys, 3, 15, 24).astype(np.int32)[:, None, None]
+    size = draw_integers(scenes.keys, 3, 11, 21).astype(np.int32)[:, None, None]
     left = draw_integers(scenes.keys, 4, 22, 43).astype(np.int32)[:, None, None]
     top = draw_integers(scenes.keys, 5, 22, 43).astype(np.int32)[:, None, None]
     mirrored = draw_integers(scenes.keys, 6, 0, 2).astype(np.int32)[:, None, None] * 2 - 1

@@ -1,0 +1,1 @@
+"""Judging edits on samples that selected nothing: figures with intervals, differences to the controls, the verdict."""

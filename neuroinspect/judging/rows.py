@@ -1,0 +1,160 @@
+"""Judge decision layers on one split: a row of figures with intervals for each, and paired differences to the controls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neuroinspect.intervals import Estimate, Statistic, bootstrap, difference
+from neuroinspect.metrics import (
+    average_statistic,
+    cell_strata,
+    class_accuracy_statistic,
+    class_auroc_statistic,
+    cross_cue_auroc_statistic,
+    group_weighted_statistic,
+    per_class_accuracy,
+    per_group_accuracy,
+    worst_class,
+    worst_class_statistic,
+    worst_group_statistic,
+)
+from neuroinspect.settings import EvaluateSettings
+
+COMPARED = ("class_auroc", "cross_cue_auroc", "average", "class_accuracy", "worst_class")
+"""Figures whose differences to the controls are given."""
+Layers = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
+"""By name one decision layer (C, F), (C,); for a placebo one for each draw."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedSplit:
+    """Samples that selected nothing.
+
+    Attributes:
+        features: (N, F).
+        targets: (N,) class numbers.
+        groups: attribute of each sample (N,), None where unknown.
+        class_names: in the order of the logits.
+        class_index: the class that was debugged.
+        cue: the group that went with the class in training, if known.
+        training_sizes: samples of each (class, group) cell of the training set, for the re-weighted average.
+    """
+
+    features: Tensor
+    targets: NDArray[np.int64]
+    groups: Sequence[str | None]
+    class_names: Sequence[str]
+    class_index: int
+    cue: str | None
+    training_sizes: Mapping[tuple[int, str], int]
+
+
+class Judge:
+    """Computes figures and differences of decision layers on one split; the draws are the same for all of them."""
+
+    def __init__(self, split: JudgedSplit, *, settings: EvaluateSettings, seed: int) -> None:
+        self._split, self._settings, self._seed = split, settings, seed
+        known = any(group is not None for group in split.groups)
+        self._groups = np.asarray(split.groups, dtype=object) if known else None
+        self._strata = cell_strata(split.targets, self._groups)
+
+    def statistics(self, layer: tuple[Tensor, Tensor]) -> dict[str, Statistic]:
+        """The figures of one layer as statistics; those that need groups only where groups are known."""
+        split, groups = self._split, self._groups
+        logits = (split.features @ layer[0].T + layer[1]).double().cpu().numpy()
+        predictions, targets = logits.argmax(1), split.targets
+        found = {
+            "average": average_statistic(predictions, targets),
+            "class_accuracy": class_accuracy_statistic(predictions, targets, split.class_index),
+            "worst_class": worst_class_statistic(predictions, targets),
+            "class_auroc": class_auroc_statistic(logits, targets, split.class_index),
+        }
+        if groups is not None:
+            found["worst_group"] = worst_group_statistic(predictions, targets, groups)
+            found["group_weighted_average"] = group_weighted_statistic(
+                predictions, targets, groups, training_sizes=split.training_sizes
+            )
+        if groups is not None and split.cue is not None:
+            found["cross_cue_auroc"] = cross_cue_auroc_statistic(
+                logits, targets, groups, class_index=split.class_index, cue=split.cue
+            )
+        return found
+
+    def row(self, layers: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+        """Figures of one layer with bootstrap intervals; of several placebo draws their mean, smallest and largest."""
+        names = (*COMPARED, "worst_group", "group_weighted_average")
+        if len(layers) == 1:
+            statistics = self.statistics(layers[0])
+            row = {name: self._estimate(statistics[name]) if name in statistics else None for name in names}
+        else:
+            drawn = [self.statistics(layer) for layer in layers]
+            row = {name: self._range([one[name] for one in drawn]) if name in drawn[0] else None for name in names}
+        return {**row, **self._cells(layers)}
+
+    def differences(self, layers: Layers, *, controls: Sequence[str]) -> list[dict[str, Any]]:
+        """Each layer against each control on the same draws; a placebo counts as the mean of its own draws."""
+        rows = []
+        mine = {name: [self.statistics(layer) for layer in group] for name, group in layers.items()}
+        for name, drawn in mine.items():
+            if name.startswith("placebo.") or len(drawn) != 1:
+                continue
+            for control in controls:
+                other = f"placebo.{name}" if control == "placebo" else control
+                if other == name or other not in mine:
+                    continue
+                for metric in COMPARED:
+                    if metric in drawn[0]:
+                        against = _mean([one[metric] for one in mine[other]])
+                        estimate = self._estimate(difference(drawn[0][metric], against))
+                        if estimate is not None:
+                            rows.append({"name": name, "against": control, "metric": metric, **estimate})
+        return rows
+
+    def _estimate(self, statistic: Statistic) -> dict[str, float] | None:
+        found = bootstrap(
+            statistic,
+            self._strata,
+            generator=np.random.default_rng(self._seed),
+            draws=self._settings.bootstrap,
+            confidence=self._settings.confidence,
+        )
+        return None if found is None else _rounded(found)
+
+    def _range(self, statistics: Sequence[Statistic]) -> dict[str, float] | None:
+        once = np.ones((1, len(self._split.targets)))
+        values = [float(one(once)[0]) for one in statistics]
+        if not np.isfinite(values).all():
+            return None
+        return _rounded(Estimate(float(np.mean(values)), min(values), max(values)))
+
+    def _cells(self, layers: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+        """Accuracy by class and by group, and which cell is worst, of the first layer."""
+        split = self._split
+        predictions = (split.features @ layers[0][0].T + layers[0][1]).argmax(1).cpu().numpy()
+        cells = per_class_accuracy(predictions, split.targets, num_classes=len(split.class_names))
+        per_class = {}
+        for name, cell in zip(split.class_names, cells, strict=True):
+            if cell.accuracy is not None:
+                low, high = cell.interval(self._settings.confidence)
+                per_class[name] = {"value": cell.accuracy, "low": low, "high": high, "count": cell.count}
+        named: dict[str, Any] = {"per_class": per_class, "worst_class_name": split.class_names[worst_class(cells)]}
+        if self._groups is not None:
+            per_group = per_group_accuracy(predictions, split.targets, self._groups)
+            named["per_group"] = {
+                f"{split.class_names[index]} / {group}": {"value": cell.accuracy, "count": cell.count}
+                for (index, group), cell in per_group.items()
+            }
+            named["worst_group_name"] = min(named["per_group"], key=lambda key: named["per_group"][key]["value"])
+        return named
+
+
+def _mean(statistics: Sequence[Statistic]) -> Statistic:
+    return lambda counts: np.mean([one(counts) for one in statistics], axis=0)
+
+
+def _rounded(estimate: Estimate) -> dict[str, float]:
+    return {"value": round(estimate.value, 6), "low": round(estimate.low, 6), "high": round(estimate.high, 6)}
