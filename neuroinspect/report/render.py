@@ -1,0 +1,123 @@
+"""One self-contained page from the material of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from neuroinspect.report import words
+from neuroinspect.report.material import Material
+from neuroinspect.report.mistakes import mistakes_of
+from neuroinspect.report.neurons import neuron_cards, ranking
+from neuroinspect.report.provenance import settings_text, spec_without_folder, versions
+from neuroinspect.report.sections import mistakes_view, overview, split_views, tries
+
+STATUS_LABELS: Final[Mapping[str, str]] = {
+    "found_and_helped": "Found, and the edit helped",
+    "found_no_gain": "Found, but no gain beyond the controls",
+    "nothing_found": "Nothing found",
+    "nothing_to_explain": "Nothing to explain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page, and its plots as files: name -> SVG text."""
+
+    html: str
+    plots: Mapping[str, str]
+
+
+def render_page(material: Material) -> Page:
+    """Render the report; the same material gives the same bytes."""
+    plots: dict[str, str] = {}
+    mistakes = mistakes_of(material)
+    cards = neuron_cards(material)
+    template = _environment().get_template("report.html.j2")
+    html = template.render(
+        title=material.params.report.title,
+        class_name=material.class_name,
+        verdict=_verdict(material),
+        confidence=words.percent(material.params.evaluate.confidence, digits=0),
+        splits=split_views(material, plots),
+        overview=overview(material),
+        mistakes=mistakes,
+        mistakes_plot=None if mistakes is None else mistakes_view(mistakes, plots),
+        groups=[(direction, found) for direction, found in cards.items() if found],
+        ranking=ranking(material),
+        choice=choice_in_words(material),
+        methods=_methods(material),
+        tries=tries(material),
+        facts=_facts(material),
+        settings=settings_text(material.params),
+        versions=versions(),
+        hashes=material.hashes,
+        words=words,
+    )
+    return Page(html, plots)
+
+
+def choice_in_words(material: Material) -> str:
+    """Who or what chose the neurons, and which."""
+    decision = material.decision
+    if decision is None:
+        return ""
+    by, rule, note = str(decision.get("by", "")), decision.get("rule"), str(decision.get("note") or "")
+    if decision.get("verdict") != "approved":
+        who = "A rule" if rule else by
+        text = f"{who} rejected the finding, so no neuron was edited"
+    else:
+        listed = ", ".join(map(str, sorted(material.chosen)))
+        who = "a rule, not by a person" if rule else by
+        text = f"Neuron{'' if len(material.chosen) == 1 else 's'} {listed} {'was' if len(material.chosen) == 1 else 'were'} chosen by {who}"
+    return text + (f" ({rule})" if rule else "") + "." + (f" Note: “{note}”" if note else "")
+
+
+def _environment() -> Environment:
+    # Class names, paths and notes come from users: everything is escaped, and a name the page does not know is an error.
+    return Environment(
+        loader=PackageLoader("neuroinspect.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _verdict(material: Material) -> dict[str, Any]:
+    verdict = material.metrics["verdict"]
+    status = str(verdict["status"])
+    return {
+        "status": status,
+        "label": STATUS_LABELS.get(status, status),
+        "sentence": verdict["sentence"],
+        "details": list(verdict.get("details", [])),
+        "warnings": list(material.diagnosis.get("warnings", [])),
+        "unverified": bool(material.decision and material.decision.get("unverified")),
+    }
+
+
+def _methods(material: Material) -> list[tuple[str, str]]:
+    """Name and meaning of each method that was tried, controls included."""
+    tried = material.edit.get("methods", {})
+    known = [(words.METHOD_TITLES[name], meaning) for name, meaning in words.METHOD_MEANINGS.items() if name in tried]
+    draws = max((sum(name.startswith(f"placebo.{edit}.") for name in tried) for edit in tried), default=0)
+    if draws:
+        times = f"{draws} time{'' if draws == 1 else 's'}"
+        known.append(("Placebo", f"Control: the same edit on as many neurons drawn at random, {times}; smallest to largest."))
+    return known
+
+
+def _facts(material: Material) -> list[tuple[str, str]]:
+    """Model, guide, data and seed."""
+    params, guide = material.params, material.params.guide.spec
+    facts = [
+        ("Classifier", params.model.spec),
+        ("Model fingerprint (SHA-256)", material.fingerprint),
+        ("Text guide", "none: the illusions follow the classifier alone" if guide is None else spec_without_folder(guide)),
+        ("Data version", material.data_version),
+        ("Seed", str(params.seed)),
+    ]
+    return [(name, value) for name, value in facts if value is not None]
