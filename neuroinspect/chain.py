@@ -83,6 +83,8 @@ def run_stage_alone(name: str, run: RunFolder, params: Params, *, progress: Prog
 def _stage(name: str, run: RunFolder, params: Params, progress: Progress) -> StageResult:
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)
+    for warning in result.summary.get("warnings", ()):
+        log.warning("%s: %s", name, warning)
     if name == "validate":
         write_provenance(run, params)
     return result
@@ -110,11 +112,9 @@ def write_provenance(run: RunFolder, params: Params) -> None:
     write_json(
         run.root / "run.json",
         {
-            "model": {
-                "spec": model.spec,
-                "weights": None if model.weights is None else model.weights.name,
-                "fingerprint": classifier_of(params).fingerprint,
-            },
+            "model": classifier_of(params).fingerprint,
+            "spec": model.spec,
+            "weights": None if model.weights is None else model.weights.name,
             "data_version": data_version(run),
             "guide": params.guide.spec,
             "seed": params.seed,

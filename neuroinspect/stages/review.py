@@ -3,12 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from neuroinspect.artifacts import (
     RunFolder,
     StageResult,
-    content_hash,
     read_json,
     read_table,
     run_stage,
@@ -21,7 +18,6 @@ from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of
 
 STAGE_VERSION = 1
-_VERSIONED = ("path", "label", "group", "split", "sha256")
 
 
 def review(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
@@ -96,8 +92,7 @@ def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) 
 
 def _request(run: RunFolder, params: Params) -> ReviewRequest:
     folder = run.require("diagnose")
-    record = run.stage_record("diagnose") or {}
-    summary = record["summary"]
+    summary = read_json(folder / "stage.json")["summary"]
     if summary["status"] == "nothing_to_explain":
         raise ReviewError(f"class {summary['class']!r} has no mistakes; there is nothing to review")
     table = read_table(folder / "neurons.parquet").sort_values(["vote_share", "neuron"], ascending=[False, True])
@@ -120,6 +115,5 @@ def data_version(run: RunFolder) -> str:
     Raises:
         StageOrderError: validate has not run.
     """
-    manifest = read_table(run.require("validate") / "manifest.parquet").sort_values(["split", "path"])
-    columns = {name: [None if pd.isna(cell) else str(cell) for cell in manifest[name]] for name in _VERSIONED}
-    return f"untracked:{content_hash(columns)}"
+    record = read_json(run.require("validate") / "stage.json")
+    return f"untracked:{record['summary']['data_version']}"

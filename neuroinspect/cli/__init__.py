@@ -1,0 +1,23 @@
+"""The command line. `main` is what the `neuroinspect` command calls."""
+
+import typer
+
+from neuroinspect.cli import demo, keep, plan, review, run
+
+app = typer.Typer(
+    help="Find out why an image classifier is wrong, edit its decision layer, and measure whether that helped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keep.add_init(app)
+run.add_commands(app)
+app.add_typer(review.app, name="review")
+keep.add_commands(app)
+plan.add_command(app)
+demo.add_command(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

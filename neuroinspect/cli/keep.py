@@ -1,0 +1,105 @@
+"""`neuroinspect init`, `apply` and `clean`: what comes before a run, what is taken out of it, what is thrown away."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from neuroinspect.artifacts import RunFolder, write_bytes
+from neuroinspect.cli.options import (
+    DEFAULT_PARAMS,
+    DEFAULT_RUN,
+    Json,
+    OutFolder,
+    ParamsFile,
+    Quiet,
+    RunName,
+    read_params,
+    run_folder,
+)
+from neuroinspect.cli.screen import session
+from neuroinspect.errors import SettingsError
+from neuroinspect.export import export_edited_model
+from neuroinspect.params_template import params_template
+
+What = Literal["partial", "run", "cache"]
+
+
+def add_init(app: typer.Typer) -> None:
+    """Add `init`."""
+    app.command("init")(init)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `apply` and `clean`."""
+    app.command("apply")(apply)
+    app.command("clean")(clean)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="where to write params.yaml")] = Path(),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write a commented params.yaml; an existing one is never overwritten."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        path = folder / DEFAULT_PARAMS
+        if path.exists():
+            raise SettingsError(f"{path} is there already and stays as it is; remove it, or choose another folder")
+        write_bytes(path, params_template().encode())
+        screen.finish(
+            {"params": path.resolve()},
+            f"wrote    {path}",
+            "next     name your model and your pictures in it, then: neuroinspect run",
+        )
+
+
+def apply(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="name of a run, or its folder")] = DEFAULT_RUN,
+    out: Annotated[Path, typer.Option("--out", help="file to write")] = Path("model.safetensors"),
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write the whole model with the recommended decision layer in it."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        params = read_params(params_file)
+        named = run_folder(params, run_name, None)
+        run = named if named.root.is_dir() else RunFolder(Path(run_name).resolve())
+        method = export_edited_model(run, params, out)
+        screen.finish({"model": out.resolve(), "method": method}, f"wrote    {out} (decision layer: {method})")
+
+
+def clean(
+    what: Annotated[What, typer.Argument(help="partial: unfinished stages; run: a whole run; cache: drawn illusions")],
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    run_name: RunName = DEFAULT_RUN,
+    out: OutFolder = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what a run left behind, after asking."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        run = run_folder(read_params(params_file), run_name, out)
+        folder = {"partial": run.root / ".partial", "run": run.root, "cache": run.root.parent / ".cache"}[what]
+        removed = folder.is_dir() and (yes or typer.confirm(f"Remove {folder}?", err=True))
+        if removed:
+            _remove(run, folder)
+        text = f"removed  {folder}" if removed else f"kept     {folder}" if folder.exists() else f"nothing  at {folder}"
+        screen.finish({"folder": folder, "removed": removed}, text)
+
+
+def _remove(run: RunFolder, folder: Path) -> None:
+    # The lock keeps a run that is being computed from losing its folder.
+    with run.lock():
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name not in {".lock", ".holder"}:
+                path.unlink()
+    if folder == run.root:
+        shutil.rmtree(folder)
+    elif not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,80 @@
+"""The options several commands share, and what they mean."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+import yaml
+
+from neuroinspect.artifacts import RunFolder
+from neuroinspect.errors import SettingsError
+from neuroinspect.settings import Params, anchor, load_params, parse_params
+
+DEFAULT_PARAMS = Path("params.yaml")
+DEFAULT_RUN = "run"
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="the params file")]
+RunName = Annotated[str, typer.Option("--run", help="name of the run, a folder under `runs` of the params file")]
+OutFolder = Annotated[Path | None, typer.Option("--out", help="run folder, in place of --run")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one setting, e.g. visualize.neurons=4")
+]
+ReviewMode = Annotated[
+    Literal["auto"] | None, typer.Option("--review", help="auto: decide by rule; the decision is marked unverified")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="show errors only")]
+Json = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
+
+
+def read_params(path: Path, overrides: Sequence[str] | None = None) -> Params:
+    """Load a params file and change single settings.
+
+    Raises:
+        SettingsError: the file or a setting does not fit.
+    """
+    return override(load_params(path), overrides or ())
+
+
+def override(params: Params, assignments: Sequence[str]) -> Params:
+    """Params with settings changed by `section.key=value`; values are YAML, relative paths are meant from here.
+
+    Raises:
+        SettingsError: an unknown key, or a value that does not fit.
+    """
+    if not assignments:
+        return params
+    values = params.model_dump(by_alias=True)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {assignment}: expected KEY=VALUE, for example visualize.illusion.steps=300")
+        *sections, name = key.strip().split(".")
+        section = values
+        for part in sections:
+            inner = section.get(part)
+            if not isinstance(inner, dict):
+                raise SettingsError(f"--set {assignment}: there is no section {part!r}")
+            section = inner
+        try:
+            section[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {assignment}: the value is not YAML ({error})") from error
+    return anchor(parse_params(values, source="--set"), Path.cwd())
+
+
+def run_folder(params: Params, run: str, out: Path | None) -> RunFolder:
+    """The run folder the options name."""
+    return RunFolder(out.resolve() if out is not None else params.runs / run)
+
+
+def command(name: str, params: Path, run: str, out: Path | None) -> str:
+    """How to call another command on the same run; options at their default are left out."""
+    words = ["neuroinspect", name]
+    if params != DEFAULT_PARAMS:
+        words.append(f"--params {params}")
+    if out is not None:
+        words.append(f"--out {out}")
+    elif run != DEFAULT_RUN:
+        words.append(f"--run {run}")
+    return " ".join(words)

@@ -1,0 +1,135 @@
+"""`neuroinspect run`, and one command for each stage."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from neuroinspect.artifacts import StageResult
+from neuroinspect.chain import ChainResult, run_chain, run_stage_alone
+from neuroinspect.cli.options import (
+    DEFAULT_PARAMS,
+    DEFAULT_RUN,
+    Json,
+    OutFolder,
+    Overrides,
+    ParamsFile,
+    Quiet,
+    ReviewMode,
+    RunName,
+    command,
+    read_params,
+    run_folder,
+)
+from neuroinspect.cli.screen import Screen, session
+
+_STAGES = {
+    "validate": "Check the pictures and settle the splits.",
+    "extract": "Run the backbone over every split, once.",
+    "diagnose": "Explain the mistakes of a class by the neurons that would have to change.",
+    "visualize": "Draw what the neurons see, and the pictures that activate them.",
+    "edit": "Edit the decision layer as the review decided, and make the controls.",
+    "evaluate": "Judge the edit beside its controls on pictures nothing was chosen on.",
+    "report": "Write the page.",
+}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `run` and the stages."""
+    app.command("run")(run)
+    for name, help_text in _STAGES.items():
+        app.command(name, help=help_text)(_stage_command(name))
+
+
+def run(
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    run_name: RunName = DEFAULT_RUN,
+    out: OutFolder = None,
+    review: ReviewMode = None,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run all stages up to the review; after a decision, the ones after it. Finished stages are not computed again."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        params = read_params(params_file, overrides)
+        folder = run_folder(params, run_name, out)
+        result = run_chain(folder, params, auto_review=review is not None, progress=screen.progress)
+        show_result(screen, result, commands=following(params_file, run_name, out))
+
+
+def following(params_file: Path, run_name: str, out: Path | None) -> dict[str, str]:
+    """How to call the commands that may come next on a run."""
+    commands = {name: command(name, params_file, run_name, out) for name in ("run", "review show", "review decide")}
+    target = "" if out is None and run_name == DEFAULT_RUN else f" {out or run_name}"
+    apply = command("apply", params_file, DEFAULT_RUN, None).replace("apply", f"apply{target}", 1)
+    return commands | {"apply": f"{apply} --out model.safetensors"}
+
+
+def show_result(screen: Screen, result: ChainResult, *, commands: Mapping[str, str]) -> None:
+    """The last screen: the verdict, where the report is, and what to do next.
+
+    Args:
+        screen: where it is shown.
+        result: how far the chain came.
+        commands: from `following`.
+    """
+    following = _next_steps(result, commands)
+    record = {
+        "status": result.status,
+        "run": result.root,
+        "verdict": result.verdict,
+        "report": result.report,
+        "stages": [_record(stage) for stage in result.stages],
+        "next": following,
+    }
+    lines = [f"[bold]{result.verdict}[/bold]"] if result.verdict is not None else []
+    if result.report is not None:
+        lines.append(f"report   {result.report}")
+    lines += [f"next     {line}" for line in following]
+    screen.finish(record, "\n".join(lines))
+
+
+def _next_steps(result: ChainResult, commands: Mapping[str, str]) -> list[str]:
+    if result.status == "waiting":
+        pictures = result.root / "visualize"
+        return [
+            f"look at the candidates: {commands['review show']} (pictures in {pictures})",
+            f"decide: {commands['review decide']} --neurons 3,17 --note WHY, or --reject",
+            f"go on: {commands['run']}",
+        ]
+    if result.status == "done" and _recommended(result) != "original":
+        return ["open the report", f"take the edited model: {commands['apply']}"]
+    return ["open the report"]
+
+
+def _recommended(result: ChainResult) -> str:
+    return next(str(stage.summary.get("recommended")) for stage in result.stages if stage.stage == "edit")
+
+
+def _record(result: StageResult) -> dict[str, Any]:
+    return {
+        "stage": result.stage,
+        "reused": result.reused,
+        "folder": result.folder,
+        "summary": dict(result.summary),
+    }
+
+
+def _stage_command(name: str) -> Any:
+    def stage(
+        params_file: ParamsFile = DEFAULT_PARAMS,
+        run_name: RunName = DEFAULT_RUN,
+        out: OutFolder = None,
+        overrides: Overrides = None,
+        quiet: Quiet = False,
+        as_json: Json = False,
+    ) -> None:
+        with session(quiet=quiet, as_json=as_json) as screen:
+            params = read_params(params_file, overrides)
+            folder = run_folder(params, run_name, out)
+            result = run_stage_alone(name, folder, params, progress=screen.progress)
+            screen.finish(_record(result), f"{name}   {result.folder}")
+
+    return stage
