@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -111,16 +111,32 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write an array as .npy."""
+    write_array_parts(path, [array], shape=array.shape, dtype=array.dtype)
+
+
+def write_array_parts(
+    path: Path, parts: Iterable[NDArray[Any]], *, shape: tuple[int, ...], dtype: DTypeLike = np.float32
+) -> None:
+    """Write an array as .npy part by part along its first axis, so that it need not fit into memory.
+
+    Raises:
+        RunFolderError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype=dtype).data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RunFolderError(f"cannot write {path}: {error.strerror or error}") from error
+        temporary.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise RunFolderError(f"cannot write {path}: {reason}. Free some space, then run again") from error
 
 
 def read_array(path: Path) -> NDArray[Any]:
