@@ -11,7 +11,7 @@ from neuroinspect.artifacts import (
     run_stage,
     write_json,
 )
-from neuroinspect.errors import ReviewError
+from neuroinspect.errors import ReviewError, StageOrderError
 from neuroinspect.ports import Progress, silent
 from neuroinspect.review import Candidate, Decision, ReviewRequest, open_request, parse_decision, parse_request
 from neuroinspect.settings import Params
@@ -65,6 +65,20 @@ def read_decision(run: RunFolder) -> Decision | None:
     return parse_decision(read_json(path)) if path.exists() else None
 
 
+def require_decision(run: RunFolder) -> Decision:
+    """The answer to the question of a run.
+
+    Raises:
+        StageOrderError: the question has not been opened, or nobody has decided yet.
+        ReviewError: the decision answers another question.
+    """
+    request, decision = read_request(run), read_decision(run)
+    if decision is None:
+        raise StageOrderError(f"{run.root} waits for a decision; run `neuroinspect review decide` first")
+    _check_answers(decision, request)
+    return decision
+
+
 def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) -> None:
     """Write review/decision.json beside the request it answers.
 
@@ -84,10 +98,16 @@ def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) 
             "or the candidates changed. Look at the new request and decide again"
         )
     if standing is not None and standing != decision and not replace:
-        raise ReviewError(
-            f"this request is already {standing.verdict} by {standing.by}; --replace changes that"
-        )
+        raise ReviewError(f"this request is already {standing.verdict} by {standing.by}; --replace changes that")
     write_json(run.stage("review") / "decision.json", decision.record())
+
+
+def _check_answers(decision: Decision, request: ReviewRequest) -> None:
+    if decision.request != request.id:
+        raise ReviewError(
+            f"the decision answers request {decision.request[:12]}, this run asks {request.id[:12]}: the model, the "
+            "data or the candidates changed. Look at the new request and decide again"
+        )
 
 
 def _request(run: RunFolder, params: Params) -> ReviewRequest:
