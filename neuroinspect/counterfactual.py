@@ -7,8 +7,8 @@ For a mistake with features f (F,) and true class y, a shift w (F,), started at 
 and stops as soon as the decision is y. Both norms are divided by F with `penalty="mean"`. w_j > 0 means that neuron j
 was insufficient for the true class, w_j < 0 that it was excessive.
 
-Reference: Ju, Park, Lee 2023, section 3.1 (eq. 1). `sgd` follows the released code, all mistakes in one batch on cached
-features. `proximal` differs: accelerated proximal gradient, and a last line search back to the smallest flip.
+Reference: Ju, Park, Lee 2023, section III-C (eq. 1). `sgd` follows the released code, all mistakes in one batch on
+cached features. `proximal` differs: accelerated proximal gradient, and a last line search back to the smallest flip.
 """
 
 from collections.abc import Callable

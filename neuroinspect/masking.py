@@ -2,7 +2,7 @@
 
 The probability ratio of a set of neurons for a class is p(class, all) / p(class, silenced). Above 1 they speak for it.
 
-Reference: Ju, Park, Lee 2023, section 3.3 (eq. 5 to 7). Everything is computed in log space and in float64, so that a
+Reference: Ju, Park, Lee 2023, section III-E (eq. 5 to 7). Everything is computed in log space and in float64, so that a
 probability close to 0 is no problem.
 """
 
@@ -49,19 +49,25 @@ def log_probability_ratio(features: Tensor, decision_layer: nn.Linear, *, class_
 
 
 @torch.no_grad()
-def log_ratio_of_each_neuron(features: Tensor, decision_layer: nn.Linear, *, class_index: int) -> Tensor:
-    """Logarithm (N, F) of the probability ratio of every neuron silenced alone; the model is not run again.
+def log_ratio_of_each_neuron(
+    features: Tensor, decision_layer: nn.Linear, *, class_index: int, neurons: Sequence[int] | None = None
+) -> Tensor:
+    """Logarithm (N, K) of the probability ratio of each neuron silenced alone; the model is not run again.
 
     Args:
         features: (N, F) penultimate features.
         decision_layer: weight (C, F).
         class_index: 0..C - 1.
+        neurons: K neurons, 0..F - 1; None: all F of them.
 
     Raises:
-        FeaturesError: shapes that do not match, no such class, or values that are not finite.
+        FeaturesError: shapes that do not match, no such class or neuron, or values that are not finite.
     """
     weight, logits = _weight_and_logits(features, decision_layer, class_index)
     values = features.to(weight)
+    if neurons is not None:
+        _check_neurons(neurons, features)
+        values, weight = values[:, list(neurons)], weight[:, list(neurons)]
     ratios = torch.empty_like(values)
     chunk = max(1, _CHUNK_ELEMENTS // max(1, weight.numel()))
     for start in range(0, len(values), chunk):
@@ -71,13 +77,15 @@ def log_ratio_of_each_neuron(features: Tensor, decision_layer: nn.Linear, *, cla
     return ratios
 
 
-def ratio_of_each_neuron(features: Tensor, decision_layer: nn.Linear, *, class_index: int) -> Tensor:
-    """Probability ratio (N, F) of every neuron silenced alone, above 0.
+def ratio_of_each_neuron(
+    features: Tensor, decision_layer: nn.Linear, *, class_index: int, neurons: Sequence[int] | None = None
+) -> Tensor:
+    """Probability ratio (N, K) of each neuron silenced alone, above 0; see `log_ratio_of_each_neuron`.
 
     Raises:
-        FeaturesError: shapes that do not match, no such class, or values that are not finite.
+        FeaturesError: shapes that do not match, no such class or neuron, or values that are not finite.
     """
-    return log_ratio_of_each_neuron(features, decision_layer, class_index=class_index).exp()
+    return log_ratio_of_each_neuron(features, decision_layer, class_index=class_index, neurons=neurons).exp()
 
 
 def neuron_family(features: Tensor, neurons: Sequence[int], *, size: int) -> list[int]:
@@ -96,9 +104,10 @@ def neuron_family(features: Tensor, neurons: Sequence[int], *, size: int) -> lis
     """
     if features.dim() != 2 or not features.isfinite().all():
         raise FeaturesError(f"expected finite features of shape (N, F), got {tuple(features.shape)}")
+    if not neurons:
+        raise FeaturesError("a family needs at least one chosen neuron, got none")
+    _check_neurons(neurons, features)
     chosen = sorted(set(neurons))
-    if not chosen or chosen[0] < 0 or chosen[-1] >= features.shape[1]:
-        raise FeaturesError(f"expected neurons in 0..{features.shape[1] - 1}, at least one, got {list(neurons)}")
     if size < 1 or not len(features):
         return []
     values = features.double()
@@ -111,6 +120,11 @@ def neuron_family(features: Tensor, neurons: Sequence[int], *, size: int) -> lis
     allowed[chosen] = False
     order = correlation.masked_fill(~allowed, -torch.inf).argsort(descending=True, stable=True)
     return [int(neuron) for neuron in order[: min(size, int(allowed.sum()))]]
+
+
+def _check_neurons(neurons: Sequence[int], features: Tensor) -> None:
+    if any(not 0 <= neuron < features.shape[1] for neuron in neurons):
+        raise FeaturesError(f"neurons must lie in 0..{features.shape[1] - 1}, got {list(neurons)}")
 
 
 def _weight_and_logits(features: Tensor, decision_layer: nn.Linear, class_index: int) -> tuple[Tensor, Tensor]:

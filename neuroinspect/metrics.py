@@ -5,7 +5,7 @@ A figure that cannot be computed (no samples on one side) is None, never NaN.
 Each figure exists as a number and as a `Statistic` for `bootstrap`; `difference(a, b)` of two statistics over the same
 samples is a paired difference.
 
-Reference: Ju, Park, Lee 2023, section 4 (worst class and worst group).
+Reference: Ju, Park, Lee 2023, section IV (worst class and worst group).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """From shifts to a ranking: which neurons do the mistakes vote for?
 
-Reference: Ju, Park, Lee 2023, section 3.1. Each mistake votes for the neurons that must rise most (insufficient) and
+Reference: Ju, Park, Lee 2023, section III-C. Each mistake votes for the neurons that must rise most (insufficient) and
 for those that must fall most (excessive). Differs from the released code: only the right sign counts in both directions
 (`strict_sign=False` gives the released rule), and a neuron in both lists is marked, not hidden.
 """
