@@ -21,6 +21,7 @@ from neuroinspect.editing.refit import train_tries
 from neuroinspect.editing.retrain import retrain_tries
 from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
 from neuroinspect.errors import SettingsError
+from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import EditSettings
 
 MethodTries = Callable[[EditProblem, EditSettings], list[Try]]
@@ -114,7 +115,7 @@ def edit_all(
     methods: Mapping[str, str],
     *,
     settings: EditSettings,
-    train: Callable[..., list[tuple[Tensor, Tensor]]] = train_tries,
+    progress: Progress = silent,
 ) -> dict[str, Edit]:
     """Several edits of the same decision layer on the same data, trained side by side.
 
@@ -122,11 +123,12 @@ def edit_all(
         problems: by name of the edit; they may differ in their neurons only.
         methods: the method of each edit, by its name.
         settings: for all of them.
-        train: the training loop, `train_tries` or one that also shows progress.
+        progress: told how many tries are trained.
     """
     tries = {name: method_tries(methods[name])(problem, settings) for name, problem in problems.items()}
     data = next(iter(problems.values()))
-    layers = iter(train(data, [one for group in tries.values() for one in group], settings=settings.train))
+    every = [one for group in tries.values() for one in group]
+    layers = iter(train_tries(data, every, settings=settings.train, progress=progress))
     judge = {"features": data.validation_features, "labels": data.validation_labels}
     original = score_layer(data.weight, data.bias, **judge)
     edits = {}

@@ -1,0 +1,183 @@
+"""A scenario with a planted cue: pictures on disk, and a classifier whose decision layer learned the cue.
+
+As in the paper's MetaDataset experiment only the decision layer is trained, to convergence, on pictures in which every one of
+a class shows the cue. The selecting, judging and test pictures are neutral.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neuroinspect.artifacts import write_bytes, write_json, write_tensors
+from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, SceneNet, scale, scene_net
+from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS, Scenes, draw, draw_integers, neutral_scenes
+from neuroinspect.errors import RunFolderError, SettingsError
+from neuroinspect.ports import Progress, silent
+from neuroinspect.settings import DataSettings, GuideSettings, ModelSettings, Params
+
+SPLIT_SIZES = {"train": 2400, "select": 1200, "judge": 1200, "test": 2400}
+OTHERS_CUE_PERCENT = 1
+"""Of the training pictures of the other classes, per cent that show the cue."""
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """Which cue is planted on which class.
+
+    Attributes:
+        object_name: the class, one of OBJECTS.
+        background: the cue, one of BACKGROUNDS.
+        seed: of all pictures.
+        cue_rate: part of the class's training pictures that show the cue, 0..1.
+        clean: no cue: the training pictures are neutral too.
+    """
+
+    object_name: str
+    background: str
+    seed: int = 0
+    cue_rate: float = 1.0
+    clean: bool = False
+
+    def __post_init__(self) -> None:
+        if self.object_name not in OBJECTS:
+            raise SettingsError(f"unknown object {self.object_name!r}; there are {', '.join(OBJECTS)}")
+        if self.background not in BACKGROUNDS:
+            raise SettingsError(f"unknown background {self.background!r}; there are {', '.join(BACKGROUNDS)}")
+        if not 0.0 <= self.cue_rate <= 1.0:
+            raise SettingsError(f"cue_rate must lie in 0..1, got {self.cue_rate}")
+        if self.seed < 0:
+            raise SettingsError(f"seed must not be negative, got {self.seed}")
+
+
+def scenes_of(plant: Plant, split: str) -> Scenes:
+    """The scenes of a split; neutral but for the training split of a scenario that is not clean."""
+    scenes = neutral_scenes(plant.seed, split, SPLIT_SIZES[split])
+    if split != "train" or plant.clean:
+        return scenes
+    cue = BACKGROUNDS.index(plant.background)
+    of_class = scenes.objects == OBJECTS.index(plant.object_name)
+    other_background = (cue + draw_integers(scenes.keys, 20, 1, len(BACKGROUNDS))) % len(BACKGROUNDS)
+    chance = draw_integers(scenes.keys, 21, 0, 10_000)
+    shows = chance < np.where(of_class, round(plant.cue_rate * 10_000), OTHERS_CUE_PERCENT * 100)
+    neutral_otherwise = np.where(scenes.backgrounds == cue, other_background, scenes.backgrounds)
+    return Scenes(scenes.objects, np.where(shows, cue, neutral_otherwise), scenes.colours, scenes.keys)
+
+
+@torch.no_grad()
+def scene_features(scenes: Scenes, model: SceneNet) -> Tensor:
+    """Penultimate features (N, F) of scenes, without a detour over files."""
+    pictures = torch.from_numpy(draw(scenes))
+    return torch.cat([model.pooled(scale(batch)) for batch in pictures.split(_BATCH)])
+
+
+def train_decision_layer(features: Tensor, labels: Tensor, *, num_classes: int, l2_weight: float = 1e-4) -> nn.Linear:
+    """Multinomial logistic regression to convergence (L-BFGS in float64).
+
+    Args:
+        features: (N, F).
+        labels: (N,).
+        num_classes: C.
+        l2_weight: of the squared weights.
+    """
+    inputs = features.double()
+    weight = torch.zeros(num_classes, features.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=500, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(inputs @ weight.T + bias, labels) + l2_weight * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    layer = nn.Linear(features.shape[1], num_classes)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer.requires_grad_(False)
+
+
+def make_scenario(
+    out: Path,
+    *,
+    object_name: str,
+    background: str,
+    seed: int = 0,
+    cue_rate: float = 1.0,
+    clean: bool = False,
+    progress: Progress = silent,
+) -> Params:
+    """Write a scenario's pictures and classifier, and return params that debug it.
+
+    The pictures are `out/data/<split>/<class>/<number>.bmp`, uncompressed, so that the same seed gives the same bytes; the
+    table beside them names the background of each as its group. A scenario that lies there already is kept.
+
+    Raises:
+        SettingsError: no such object or background, or a rate out of range.
+        RunFolderError: another scenario lies there, or the folder cannot be written.
+    """
+    plant = Plant(object_name, background, seed, cue_rate, clean)
+    record = {"scenario": asdict(plant), "split_sizes": SPLIT_SIZES}
+    marker = out / "scenario.json"
+    if not _lies_there(marker, record):
+        _write_pictures(out / "data", plant, progress)
+        model = scene_net()
+        train = scenes_of(plant, "train")
+        layer = train_decision_layer(
+            scene_features(train, model), torch.from_numpy(train.objects), num_classes=len(OBJECTS)
+        )
+        backbone = {f"backbone.{name}": tensor for name, tensor in load_file(BACKBONE_WEIGHTS).items()}
+        own = {"classifier.weight": layer.weight, "classifier.bias": layer.bias}
+        write_tensors(out / "classifier.safetensors", {**backbone, **own})
+        write_json(marker, record)
+    return Params(
+        model=ModelSettings(spec="neuroinspect.demo.backbone:scene_net", weights=out / "classifier.safetensors"),
+        data=DataSettings(table=out / "data" / "pictures.csv"),
+        guide=GuideSettings(spec="neuroinspect.demo.clip:guide"),
+        seed=seed,
+        runs=out,
+    )
+
+
+def _lies_there(marker: Path, record: dict[str, object]) -> bool:
+    if not marker.exists():
+        return False
+    known = json.loads(marker.read_text(encoding="utf-8"))
+    if any(known.get(key) != value for key, value in record.items()):
+        raise RunFolderError(f"{marker.parent} holds another scenario; give another --out, or delete the folder")
+    return True
+
+
+def _write_pictures(folder: Path, plant: Plant, progress: Progress) -> None:
+    rows = []
+    total = sum(SPLIT_SIZES.values())
+    for split in SPLIT_SIZES:
+        scenes = scenes_of(plant, split)
+        for name in OBJECTS:
+            (folder / split / name).mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(draw(scenes)):
+            label = OBJECTS[scenes.objects[number]]
+            path = f"{split}/{label}/{number:04d}.bmp"
+            buffer = io.BytesIO()
+            Image.fromarray(picture).save(buffer, format="BMP")
+            try:
+                (folder / path).write_bytes(buffer.getvalue())
+            except OSError as error:
+                raise RunFolderError(f"cannot write {folder / path}: {error.strerror or error}") from error
+            rows.append((path, label, BACKGROUNDS[scenes.backgrounds[number]], split))
+            if number % 100 == 0:
+                progress("drawing pictures", len(rows), total)
+    table = pd.DataFrame(rows, columns=["path", "label", "group", "split"])
+    write_bytes(folder / "pictures.csv", table.to_csv(index=False).encode())
+    progress("drawing pictures", total, total)

@@ -1,0 +1,170 @@
+"""Stage edit: every edit and control of the approved neurons, and the decision layer that is recommended."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neuroinspect.artifacts import RunFolder, StageResult, read_array, read_json, read_table, run_stage, write_json, write_tensors
+from neuroinspect.editing.comparison import Comparison, compare_edits
+from neuroinspect.editing.edit import NEURON_METHODS, Edit
+from neuroinspect.editing.problem import make_problem
+from neuroinspect.errors import StageOrderError
+from neuroinspect.judging.verdict import TITLES
+from neuroinspect.ports import Progress, silent
+from neuroinspect.settings import Params
+from neuroinspect.stages.models import classifier_of
+from neuroinspect.stages.review import read_decision
+
+STAGE_VERSION = 1
+
+
+def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
+    """Edit the decision layer as the review decided; where nothing is to edit the original is kept.
+
+    Raises:
+        StageOrderError: diagnose has not run, or nobody has decided yet.
+        ReviewError: the decision names neurons or classes that do not exist.
+    """
+    summary = read_json(run.require("diagnose") / "stage.json")["summary"]
+    neurons = {} if summary["status"] == "nothing_to_explain" else _approved_neurons(run)
+    classifier = classifier_of(params)
+    inputs = {
+        "extract": run.upstream_hash("extract"),
+        "diagnose": run.upstream_hash("diagnose"),
+        "neurons": {name: sorted(chosen) for name, chosen in neurons.items()},
+        "settings": params.edit.model_dump(mode="json"),
+        "seed": params.seed,
+    }
+
+    def compute(folder: Path) -> Mapping[str, Any]:
+        if not neurons:
+            return _keep_original(folder, classifier.decision_layer, summary)
+        return _edit(folder, run, params, classifier.decision_layer, summary, neurons, progress)
+
+    return run_stage(run, "edit", version=STAGE_VERSION, inputs=inputs, compute=compute)
+
+
+def _approved_neurons(run: RunFolder) -> dict[str, tuple[int, ...]]:
+    decision = read_decision(run)
+    if decision is None:
+        raise StageOrderError(f"nobody has decided in {run.root} yet; run `neuroinspect review decide` first")
+    return dict(decision.neurons) if decision.verdict == "approved" else {}
+
+
+def _edit(
+    folder: Path,
+    run: RunFolder,
+    params: Params,
+    decision_layer: nn.Linear,
+    summary: Mapping[str, Any],
+    neurons: Mapping[str, tuple[int, ...]],
+    progress: Progress,
+) -> Mapping[str, Any]:
+    classes = read_json(run.require("extract") / "performance.json")["classes"]
+    problem = make_problem(
+        read_split(run, "train"),
+        read_split(run, "select"),
+        decision_layer,
+        neurons={classes.index(name): chosen for name, chosen in neurons.items()},
+    )
+    candidates = read_table(run.require("diagnose") / "neurons.parquet")["neuron"].tolist()
+    comparison = compare_edits(
+        problem, candidates=candidates, settings=params.edit, seed=params.seed, progress=progress
+    )
+    layers = {"original": comparison.original, **{name: one.decision_layer for name, one in comparison.edits.items()}}
+    write_layers(folder, layers, recommended=comparison.recommended)
+    write_json(
+        folder / "edit.json",
+        {
+            "class": summary["class"],
+            "class_index": summary["class_index"],
+            "neurons": sorted({neuron for chosen in neurons.values() for neuron in chosen}),
+            "family": list(comparison.family),
+            "recommended": comparison.recommended,
+            "methods": _records(comparison),
+        },
+    )
+    return {"class": summary["class"], "recommended": comparison.recommended, "layers": len(layers)}
+
+
+def _records(comparison: Comparison) -> dict[str, Any]:
+    records: dict[str, Any] = {
+        "original": {
+            "kind": "original",
+            "title": TITLES["original"],
+            "settings": {},
+            "neurons": [],
+            "score": asdict(comparison.original_score),
+            "tries": [],
+        }
+    }
+    for name, one in comparison.edits.items():
+        placebo = name.startswith("placebo.")
+        title = f"Placebo: {TITLES.get(one.method, one.method)}" if placebo else TITLES.get(one.method, one.method)
+        records[name] = {
+            "kind": "control" if placebo or one.method == "retrain" else "edit",
+            "title": title,
+            "settings": dict(one.settings),
+            "neurons": sorted({j for chosen in one.neurons.values() for j in chosen}) if one.method in NEURON_METHODS else [],
+            "score": asdict(one.score),
+            "tries": _tries(one),
+        }
+    return records
+
+
+def _tries(one: Edit) -> list[dict[str, Any]]:
+    return [
+        {
+            "settings": dict(record.settings),
+            "average": record.score.average,
+            "worst_class": record.score.worst_class,
+            "eligible": record.eligible,
+            "chosen": position == one.chosen,
+        }
+        for position, record in enumerate(one.tries)
+    ]
+
+
+def _keep_original(folder: Path, decision_layer: nn.Linear, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    write_layers(folder, {"original": decision_layer}, recommended="original")
+    original = {"kind": "original", "title": TITLES["original"], "settings": {}, "neurons": [], "tries": []}
+    write_json(
+        folder / "edit.json",
+        {
+            "class": summary["class"],
+            "class_index": summary["class_index"],
+            "neurons": [],
+            "family": [],
+            "recommended": "original",
+            "methods": {"original": original},
+        },
+    )
+    return {"class": summary["class"], "recommended": "original", "layers": 1}
+
+
+def read_split(run: RunFolder, split: str) -> tuple[Tensor, Tensor]:
+    """Features (N, F) float32 and labels (N,) int64 of a split.
+
+    Raises:
+        StageOrderError: extract has not run.
+        ArtifactError: a file is missing or damaged.
+    """
+    folder = run.require("extract")
+    features = torch.from_numpy(read_array(folder / f"features.{split}.npy").copy())
+    labels = torch.tensor(read_table(folder / f"samples.{split}.parquet")["target"].to_numpy(), dtype=torch.int64)
+    return features, labels
+
+
+def write_layers(folder: Path, layers: Mapping[str, nn.Linear], *, recommended: str) -> None:
+    """Write layers.safetensors with all layers, and decision_layer.safetensors with the recommended one."""
+    tensors = {}
+    for name, layer in layers.items():
+        tensors[f"{name}.weight"] = layer.weight.detach().clone()
+        tensors[f"{name}.bias"] = torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()
+    write_tensors(folder / "layers.safetensors", tensors)
+    best = {"weight": tensors[f"{recommended}.weight"], "bias": tensors[f"{recommended}.bias"]}
+    write_tensors(folder / "decision_layer.safetensors", best)

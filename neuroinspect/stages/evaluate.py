@@ -1,0 +1,169 @@
+"""Stage evaluate: judge every edit and control on samples that selected nothing, and reach the verdict."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from neuroinspect.artifacts import (
+    RunFolder,
+    StageResult,
+    read_array,
+    read_json,
+    read_table,
+    read_tensors,
+    run_stage,
+    write_json,
+    write_table,
+)
+from neuroinspect.judging.cue import cue_group
+from neuroinspect.judging.rows import Judge, JudgedSplit, Layers
+from neuroinspect.judging.verdict import Verdict, nothing_to_explain, reach_verdict
+from neuroinspect.ports import Progress, silent
+from neuroinspect.settings import Params
+
+STAGE_VERSION = 1
+CONTROLS = ("original", "retrain", "placebo")
+
+
+def evaluate(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
+    """Judge the layers of the edit stage on `judge`, and on `test` where there is one.
+
+    Raises:
+        StageOrderError: edit has not run.
+        ArtifactError: a file of the run folder is missing or damaged.
+    """
+    inputs = {
+        "extract": run.upstream_hash("extract"),
+        "diagnose": run.upstream_hash("diagnose"),
+        "edit": run.upstream_hash("edit"),
+        "settings": params.evaluate.model_dump(mode="json"),
+        "seed": params.seed,
+    }
+    return run_stage(
+        run,
+        "evaluate",
+        version=STAGE_VERSION,
+        inputs=inputs,
+        compute=lambda folder: _evaluate(folder, run, params, progress),
+    )
+
+
+def _evaluate(folder: Path, run: RunFolder, params: Params, progress: Progress) -> Mapping[str, Any]:
+    record = read_json(run.require("edit") / "edit.json")
+    diagnosis = read_json(run.require("diagnose") / "stage.json")["summary"]
+    layers = read_layers(run.require("edit") / "layers.safetensors")
+    samples = {split: _samples(run, split) for split in ("train", "judge", "test") if _has(run, split)}
+    classes = read_json(run.require("extract") / "performance.json")["classes"]
+    # a perfect classifier has no class to debug; its figures are given for the first class
+    class_index = int(record["class_index"] or 0)
+    cue = cue_group(samples["train"]["target"].to_numpy(), _groups(samples["train"]), class_index=class_index)
+    splits: dict[str, Any] = {}
+    for split in ("judge", "test"):
+        if split in samples:
+            judged = JudgedSplit(
+                features=torch.from_numpy(read_array(run.stage("extract") / f"features.{split}.npy").copy()),
+                targets=samples[split]["target"].to_numpy(np.int64),
+                groups=_groups(samples[split]),
+                class_names=classes,
+                class_index=class_index,
+                cue=cue,
+                training_sizes=_cell_sizes(samples["train"]),
+            )
+            splits[split] = _judge(judged, layers, record, params, progress)
+            write_table(folder / f"confusion.{split}.parquet", _confusion(judged, layers, record["recommended"]))
+    verdict = _verdict(splits["judge"], record, diagnosis, params)
+    write_json(
+        folder / "metrics.json",
+        {
+            "class": record["class"],
+            "class_index": record["class_index"],
+            "cue_group": cue,
+            "recommended": record["recommended"],
+            "splits": splits,
+            "verdict": {"status": verdict.status, "sentence": verdict.sentence, "details": list(verdict.details)},
+        },
+    )
+    return {"status": verdict.status, "verdict": verdict.sentence, "recommended": record["recommended"]}
+
+
+def _judge(
+    judged: JudgedSplit, layers: Layers, record: Mapping[str, Any], params: Params, progress: Progress
+) -> dict[str, Any]:
+    judge = Judge(judged, settings=params.evaluate, seed=params.seed)
+    rows = []
+    for done, (name, group) in enumerate(layers.items()):
+        progress("judging decision layers", done, len(layers))
+        known = record["methods"][f"{name}.0" if name.startswith("placebo.") else name]
+        rows.append({"name": name, "kind": known["kind"], "title": known["title"], **judge.row(group)})
+    differences = judge.differences(layers, controls=CONTROLS)
+    progress("judging decision layers", len(layers), len(layers))
+    return {"count": len(judged.targets), "rows": rows, "differences": differences}
+
+
+def _verdict(
+    split: Mapping[str, Any], record: Mapping[str, Any], diagnosis: Mapping[str, Any], params: Params
+) -> Verdict:
+    if diagnosis["status"] == "nothing_to_explain":
+        return nothing_to_explain(record["class"])
+    return reach_verdict(
+        {row["name"]: row for row in split["rows"]},
+        split["differences"],
+        class_name=record["class"],
+        recommended=record["recommended"],
+        minimum_effect=params.evaluate.minimum_effect,
+    )
+
+
+def read_layers(path: Path) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Decision layers by name; the draws of a placebo come under one name.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    tensors = read_tensors(path)
+    layers: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    names = sorted(key.removesuffix(".weight") for key in tensors if key.endswith(".weight"))
+    for name in sorted(names, key=lambda one: (one != "original", one != "retrain", one)):
+        group = name.rpartition(".")[0] if name.startswith("placebo.") else name
+        layers.setdefault(group, []).append((tensors[f"{name}.weight"], tensors[f"{name}.bias"]))
+    return layers
+
+
+def _has(run: RunFolder, split: str) -> bool:
+    return (run.require("extract") / f"samples.{split}.parquet").exists()
+
+
+def _samples(run: RunFolder, split: str) -> pd.DataFrame:
+    return read_table(run.require("extract") / f"samples.{split}.parquet")
+
+
+def _groups(samples: pd.DataFrame) -> list[str | None]:
+    return [None if pd.isna(group) else str(group) for group in samples["group"]]
+
+
+def _cell_sizes(samples: pd.DataFrame) -> dict[tuple[int, str], int]:
+    cells = zip(samples["target"], _groups(samples), strict=True)
+    return dict(Counter((int(target), group) for target, group in cells if group is not None))
+
+
+def _confusion(judged: JudgedSplit, layers: Layers, recommended: str) -> pd.DataFrame:
+    """Counts of (layer, true class, predicted class), for the original and the recommended layer."""
+    tables = []
+    for name in dict.fromkeys(("original", recommended)):
+        weight, bias = layers[name][0]
+        predictions = (judged.features @ weight.T + bias).argmax(1).numpy()
+        table = pd.DataFrame(
+            {
+                "layer": name,
+                "true": [judged.class_names[k] for k in judged.targets],
+                "predicted": [judged.class_names[k] for k in predictions],
+            }
+        )
+        tables.append(table.value_counts().rename("count").reset_index().sort_values(["layer", "true", "predicted"]))
+    return pd.concat(tables, ignore_index=True)
