@@ -1,0 +1,86 @@
+"""Slow, literal twins of the formulas, in float64: the judges of the fast ones."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A decision layer of given weight (C, F) and bias (C,)."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
+    layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
+    return layer
+
+
+def counterfactual_objective(
+    features: Tensor, target: int, layer: nn.Linear, *, shift: Tensor, l1: float, l2: float
+) -> Tensor:
+    """Eq. 1 for one sample: features and shift (F,)."""
+    cross_entropy = -torch.log_softmax(layer(features + shift), dim=0)[target]
+    return cross_entropy + l1 * shift.abs().sum() + l2 * shift.norm()
+
+
+def counterfactual_one_at_a_time(
+    features: Tensor, targets: Tensor, layer: nn.Linear, *, max_steps: int = 2000, alpha: float = 0.1, beta: float = 0.01
+) -> tuple[Tensor, Tensor]:
+    """Shifts (M, F) and steps (M,) as the released code makes them: one sample after the other, autograd and SGD."""
+    shifts, steps = [], []
+    for sample, target in zip(features, targets.tolist(), strict=True):
+        shift = torch.zeros_like(sample, requires_grad=True)
+        optimizer = torch.optim.SGD([shift], lr=0.01, momentum=0.9)
+        taken = 0
+        while taken < max_steps and int(layer(sample + shift).argmax()) != target:
+            scale = len(sample)
+            loss = counterfactual_objective(sample, target, layer, shift=shift, l1=alpha / scale, l2=beta / scale)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            taken += 1
+        shifts.append(shift.detach())
+        steps.append(taken)
+    return torch.stack(shifts), torch.tensor(steps)
+
+
+def vote_share(shifts: NDArray[np.floating], neuron: int, *, top_k: int, sign: int) -> float:
+    """Part of the mistakes with a neuron in their top k of one sign, counted one by one."""
+    mistakes = [row for row in shifts.tolist() if any(row)]
+    votes = 0
+    for row in mistakes:
+        order = sorted(range(len(row)), key=lambda j: (-sign * row[j], j))[:top_k]
+        votes += neuron in order and sign * row[neuron] > 0
+    return votes / len(mistakes)
+
+
+def probability_ratio(features: Tensor, layer: nn.Linear, *, class_index: int, silenced: Iterable[int]) -> float:
+    """Eq. 5 to 7 for one sample (F,), from probabilities and the features with zeros in them."""
+
+    def probability(values: Tensor) -> float:
+        logits = [float(w @ values) + float(b) for w, b in zip(layer.weight, layer.bias, strict=True)]
+        return math.exp(logits[class_index]) / sum(math.exp(logit) for logit in logits)
+
+    quiet = features.clone()
+    for neuron in silenced:
+        quiet[neuron] = 0
+    return probability(features) / probability(quiet)
+
+
+def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """Part of all pairs in which the positive is above, a tie for half."""
+    won = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
+    return won / (len(positive) * len(negative))
+
+
+def margin(logits: Sequence[float], class_index: int) -> float:
+    """Logit of a class minus the log-sum-exp of the others."""
+    return logits[class_index] - math.log(sum(math.exp(z) for k, z in enumerate(logits) if k != class_index))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided binomial test of equal chances, summed term by term."""
+    total = only_first + only_second
+    chances = [math.comb(total, k) / 2**total for k in range(total + 1)]
+    return min(1.0, sum(chance for chance in chances if chance <= chances[only_first] * (1 + 1e-9)))
