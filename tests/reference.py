@@ -25,7 +25,13 @@ def counterfactual_objective(
 
 
 def counterfactual_one_at_a_time(
-    features: Tensor, targets: Tensor, layer: nn.Linear, *, max_steps: int = 2000, alpha: float = 0.1, beta: float = 0.01
+    features: Tensor,
+    targets: Tensor,
+    layer: nn.Linear,
+    *,
+    max_steps: int = 2000,
+    alpha: float = 0.1,
+    beta: float = 0.01,
 ) -> tuple[Tensor, Tensor]:
     """Shifts (M, F) and steps (M,) as the released code makes them: one sample after the other, autograd and SGD."""
     shifts, steps = [], []
