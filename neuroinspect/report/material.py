@@ -1,6 +1,6 @@
 """Everything the page is made from, read from a run folder; parts that the run does not have come out empty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from neuroinspect.artifacts import STAGES, RunFolder, read_json, read_table
+from neuroinspect.report.provenance import installed_versions
 from neuroinspect.settings import Params
 
 
@@ -30,6 +31,9 @@ class Material:
         metrics: evaluate/metrics.json.
         fingerprint: SHA-256 of the classifier, or None where no stage noted it.
         data_version: version of the data, or None where no stage noted it.
+        versions: package -> version the run was computed with; what is installed now where run.json does not say.
+        warnings: what validate and diagnose warned of.
+        quarantined: files of the data that were left out.
         hashes: stage -> hash of its inputs, in the order of the chain.
     """
 
@@ -47,6 +51,9 @@ class Material:
     metrics: Mapping[str, Any]
     fingerprint: str | None
     data_version: str | None
+    versions: Mapping[str, str]
+    warnings: Sequence[str]
+    quarantined: int
     hashes: Mapping[str, str]
 
     @property
@@ -75,7 +82,8 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
     records = {stage: run.stage_record(stage) for stage in STAGES if stage != "report"}
     summaries = {stage: record.get("summary", {}) for stage, record in records.items() if record is not None}
     request, decision = _json(run.stage("review") / "request.json"), _json(run.stage("review") / "decision.json")
-    noted = [request or {}, _json(run.root / "run.json") or {}, *summaries.values()]
+    provenance = _json(run.root / "run.json") or {}
+    noted = [request or {}, provenance.get("model", {}), provenance, *summaries.values()]
     diagnose, visualize = run.stage("diagnose"), run.stage("visualize")
     return Material(
         params=params,
@@ -90,8 +98,11 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         decision=decision,
         edit=read_json(edit / "edit.json"),
         metrics=read_json(evaluate / "metrics.json"),
-        fingerprint=_first(noted, "model"),
+        fingerprint=_first(noted, "model") or _first(noted, "fingerprint"),
         data_version=_first(noted, "data_version"),
+        versions=provenance.get("versions") or installed_versions(),
+        warnings=[str(text) for stage in ("validate", "diagnose") for text in summaries.get(stage, {}).get("warnings", [])],
+        quarantined=int(summaries.get("validate", {}).get("quarantined", 0)),
         hashes={stage: str(record["inputs_hash"]) for stage, record in records.items() if record is not None},
     )
 

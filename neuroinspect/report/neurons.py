@@ -9,12 +9,17 @@ import pandas as pd
 
 from neuroinspect.report.material import Material
 from neuroinspect.report.pictures import InlinePicture, inline_picture
-from neuroinspect.report.words import number, percent
+from neuroinspect.report.words import NOTHING, number, percent
 
 _ILLUSION_SIDE: Final = 256
 _REAL_SIDE: Final = 128
 _MOST_REAL: Final = 6
 _VOTES: Final = (("insufficient", "had it too weak"), ("excessive", "had it too strong"))
+_DIRECTIONS: Final = {
+    "insufficient": "must rise",
+    "excessive": "must fall",
+    "both": "in both lists: must rise in some mistakes, fall in others",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +55,13 @@ class NeuronCard:
 
     Attributes:
         group: "insufficient" or "excessive", the list it is shown in.
-        in_both: it is in both lists.
+        direction: what has to happen to it, in words.
         unreached: note on an illusion that stayed under what real photos reach; "" otherwise.
     """
 
     neuron: int
     group: str
-    in_both: bool
+    direction: str
     chosen: bool
     synthetic: tuple[Shown, ...]
     real: tuple[Shown, ...]
@@ -111,7 +116,7 @@ def _card(material: Material, row: Mapping[str, Any], folder: Path) -> NeuronCar
     return NeuronCard(
         neuron=neuron,
         group=group,
-        in_both=in_both,
+        direction=_DIRECTIONS[str(row["direction"])],
         chosen=neuron in material.chosen,
         synthetic=_synthetic(row, folder),
         real=_real(material.real, row, folder),
@@ -126,7 +131,7 @@ def _synthetic(row: Mapping[str, Any], folder: Path) -> tuple[Shown, ...]:
     kinds = (
         ("picture", "Illusion", f"Picture synthesised for neuron {neuron} inside the class {name}"),
         ("mask", "Its own pixels", f"The same picture, dimmed where neuron {neuron} does not look"),
-        ("feature_visualization", "Without the class", f"Picture synthesised for neuron {neuron} alone"),
+        ("feature_visualization", "Neuron alone", f"Picture synthesised for neuron {neuron} alone"),
     )
     shown = []
     for column, caption, alt in kinds:
@@ -164,25 +169,22 @@ def _votes(
 
 
 def _facts(row: Mapping[str, Any]) -> tuple[Fact, ...]:
-    ratio = _known_value(row, "probability_ratio")
-    p95 = _known_value(row, "real_p95")
+    ratio, p95 = _known_value(row, "probability_ratio"), _known_value(row, "real_p95")
     facts = [
-        Fact("Direction", {"insufficient": "must rise", "excessive": "must fall"}.get(str(row["direction"]), "both"), ""),
-        Fact("Weight", number(_known_value(row, "weight")), "in the decision layer, towards the class"),
+        Fact("Weight", number(_known_value(row, "weight")), ""),
         Fact("Probability ratio", number(ratio), _spoken(ratio)),
-        Fact("Activation gap", number(_known_value(row, "activation_gap")), "right minus wrong pictures of the class"),
-        Fact("Core relevance", number(_known_value(row, "core_relevance")), "low: its pixels say little about the class"),
-        Fact("Activation reached", number(_known_value(row, "activation"), digits=2), f"real photos: {number(p95, digits=2)} (95th percentile)"),
-        Fact("Likeness to the class text", number(_known_value(row, "guide_similarity")), "cosine by the text guide"),
+        Fact("Activation gap", number(_known_value(row, "activation_gap")), ""),
+        Fact("Core relevance", number(_known_value(row, "core_relevance")), ""),
+        Fact("Activation reached", number(_known_value(row, "activation"), digits=2), f"real photos: {number(p95, digits=2)}"),
+        Fact("Text likeness", number(_known_value(row, "guide_similarity")), ""),
     ]
-    missing = number(None)
-    return tuple(fact for fact in facts if fact.value != missing)
+    return tuple(fact for fact in facts if fact.value != NOTHING)
 
 
 def _spoken(ratio: float | None) -> str:
     if ratio is None or abs(ratio - 1) < 5e-4:
-        return "1: says nothing for or against the class"
-    return "above 1: speaks for the class" if ratio > 1 else "below 1: speaks against the class"
+        return "speaks neither way"
+    return "speaks for the class" if ratio > 1 else "speaks against it"
 
 
 def _unreached(row: Mapping[str, Any]) -> str:

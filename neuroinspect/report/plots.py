@@ -50,7 +50,7 @@ def forest_plot(dots: Sequence[Dot], *, name: str, percent: bool) -> str:
         percent: values are parts of one and written in percent.
     """
     with matplotlib.rc_context(dict(STYLE)):
-        figure, axes = _canvas(len(dots), left=160.0, right=58.0)
+        figure, axes = _canvas(len(dots), left=136.0, right=58.0)
         start = next((dot.value for dot in dots if dot.role == "original"), None)
         if start is not None:
             axes.axvline(start, color=INK, linewidth=1.0, linestyle=(0, (2, 3)), alpha=0.7, zorder=1)
@@ -58,9 +58,7 @@ def forest_plot(dots: Sequence[Dot], *, name: str, percent: bool) -> str:
             _draw_dot(axes, row, dot)
             text = f"{100 * dot.value:.1f} %" if percent else f"{dot.value:.3f}"
             _beside(axes, row, text, bold=dot.recommended)
-        axes.set_yticks(range(len(dots)), [shortened(dot.label, 27) for dot in dots])
-        for tick, dot in zip(axes.get_yticklabels(), dots, strict=True):
-            tick.set_fontweight("bold" if dot.recommended else "normal")
+            _name(axes, row, shortened(dot.label, 22), bold=dot.recommended, indent=12.0 if dot.role == "placebo" else 0.0)
         _limits(axes, [end for dot in dots for end in (dot.low, dot.value, dot.high) if end is not None])
         _finish(axes, percent=percent)
         return to_svg(figure, name=name)
@@ -74,15 +72,16 @@ def mistakes_plot(counts: Sequence[tuple[str, int]], *, name: str) -> str:
         name: salt of the identifiers.
     """
     with matplotlib.rc_context(dict(STYLE)):
-        figure, axes = _canvas(len(counts), left=130.0, right=58.0, bottom=6.0)
+        figure, axes = _canvas(len(counts), left=100.0, right=30.0, bottom=6.0, width=350.0)
         largest = max(count for _, count in counts)
-        for row, (_, count) in enumerate(counts):
+        for row, (label, count) in enumerate(counts):
             axes.barh(row, count, height=0.56, color=EDIT, zorder=2)
             axes.annotate(
                 str(count), (count, row), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False
             )
-        axes.set_yticks(range(len(counts)), [shortened(label, 20) for label, _ in counts])
+            _name(axes, row, shortened(label, 16))
         axes.set_xticks([])
+        axes.set_yticks([])
         axes.set_xlim(0, largest)
         return to_svg(figure, name=name)
 
@@ -95,7 +94,7 @@ def accuracy_plot(pairs: Sequence[Pair], *, name: str) -> str:
         name: salt of the identifiers.
     """
     with matplotlib.rc_context(dict(STYLE)):
-        figure, axes = _canvas(len(pairs), left=130.0, right=58.0, row=30.0)
+        figure, axes = _canvas(len(pairs), left=136.0, right=58.0, row=30.0)
         for row, pair in enumerate(pairs):
             lift = 0.0 if pair.after is None else 0.17
             value, low, high = pair.before
@@ -106,7 +105,7 @@ def accuracy_plot(pairs: Sequence[Pair], *, name: str) -> str:
                 axes.plot([low, high], [row + lift] * 2, color=EDIT, linewidth=2.0, zorder=2)
                 axes.plot([value], [row + lift], "D", color=EDIT, markersize=6, zorder=3)
             _beside(axes, row, f"{100 * value:.1f} %", bold=False)
-        axes.set_yticks(range(len(pairs)), [shortened(pair.label, 20) for pair in pairs])
+            _name(axes, row, shortened(pair.label, 20))
         triples = [pair.before for pair in pairs] + [pair.after for pair in pairs if pair.after is not None]
         _limits(axes, [end for triple in triples for end in triple])
         _finish(axes, percent=True)
@@ -114,11 +113,11 @@ def accuracy_plot(pairs: Sequence[Pair], *, name: str) -> str:
 
 
 def _canvas(
-    rows: int, *, left: float, right: float, row: float = _ROW, bottom: float = _BOTTOM
+    rows: int, *, left: float, right: float, row: float = _ROW, bottom: float = _BOTTOM, width: float = _WIDTH
 ) -> tuple[Figure, Axes]:
     height = _TOP + bottom + row * rows
-    figure = Figure(figsize=(_WIDTH / 72, height / 72))
-    axes = figure.add_axes((left / _WIDTH, bottom / height, (_WIDTH - left - right) / _WIDTH, row * rows / height))
+    figure = Figure(figsize=(width / 72, height / 72))
+    axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, row * rows / height))
     axes.set_ylim(rows - 0.5, -0.5)
     return figure, axes
 
@@ -134,6 +133,20 @@ def _draw_dot(axes: Axes, row: int, dot: Dot) -> None:
         axes.plot([dot.low, dot.high], [row, row], color=colour, linewidth=2.6 if dot.recommended else 1.6, zorder=2)
     marker = "D" if dot.recommended else {"original": "o", "control": "s", "edit": "o"}[dot.role]
     axes.plot([dot.value], [row], marker, color=colour, markersize=8 if dot.recommended else 6, zorder=3)
+
+
+def _name(axes: Axes, row: int, text: str, *, bold: bool = False, indent: float = 0.0) -> None:
+    left = axes.get_position().x0 * axes.figure.get_figwidth() * 72
+    axes.annotate(
+        text,
+        (0, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(indent - left, 0),
+        textcoords="offset points",
+        va="center",
+        fontweight="bold" if bold else "normal",
+        annotation_clip=False,
+    )
 
 
 def _beside(axes: Axes, row: int, text: str, *, bold: bool) -> None:
@@ -161,5 +174,5 @@ def _finish(axes: Axes, *, percent: bool) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f} %" if percent else f"{x:.2f}"))
     axes.grid(visible=True, axis="x", color=GRID, linewidth=0.7, alpha=0.45, zorder=0)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="y", pad=8)
+    axes.set_yticks([])
     axes.tick_params(axis="x", pad=5)

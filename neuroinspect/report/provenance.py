@@ -50,7 +50,7 @@ def settings_text(params: Params) -> str:
     return json.dumps(settings_without_folders(params), indent=2, sort_keys=True, ensure_ascii=False)
 
 
-def versions() -> Mapping[str, str]:
+def installed_versions() -> Mapping[str, str]:
     """Python and the packages the figures depend on; what is not installed is left out."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:

@@ -10,7 +10,7 @@ from neuroinspect.report import words
 from neuroinspect.report.material import Material
 from neuroinspect.report.mistakes import mistakes_of
 from neuroinspect.report.neurons import neuron_cards, ranking
-from neuroinspect.report.provenance import settings_text, spec_without_folder, versions
+from neuroinspect.report.provenance import settings_text, spec_without_folder
 from neuroinspect.report.sections import mistakes_view, overview, split_views, tries
 
 STATUS_LABELS: Final[Mapping[str, str]] = {
@@ -51,7 +51,7 @@ def render_page(material: Material) -> Page:
         tries=tries(material),
         facts=_facts(material),
         settings=settings_text(material.params),
-        versions=versions(),
+        versions=material.versions,
         hashes=material.hashes,
         words=words,
     )
@@ -94,9 +94,16 @@ def _verdict(material: Material) -> dict[str, Any]:
         "label": STATUS_LABELS.get(status, status),
         "sentence": verdict["sentence"],
         "details": list(verdict.get("details", [])),
-        "warnings": list(material.diagnosis.get("warnings", [])),
+        "warnings": [*material.warnings, *_left_out(material.quarantined)],
         "unverified": bool(material.decision and material.decision.get("unverified")),
     }
+
+
+def _left_out(quarantined: int) -> list[str]:
+    if not quarantined:
+        return []
+    files = "1 file was" if quarantined == 1 else f"{quarantined:,} files were"
+    return [f"{files} left out because they could not be used; validate/quarantine.csv says why."]
 
 
 def _methods(material: Material) -> list[tuple[str, str]]:

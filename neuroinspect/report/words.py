@@ -46,8 +46,8 @@ METHOD_MEANINGS: Final[Mapping[str, str]] = {
 SPLIT_MEANINGS: Final[Mapping[str, str]] = {
     "train": "the pictures the decision layer was fitted on",
     "validation": "all pictures held out from training",
-    "select": "held out; neurons and settings were chosen on it",
-    "judge": "held out; used for nothing but these figures",
+    "select": "held out, but neurons and settings were chosen on it",
+    "judge": "held out, and used for nothing but these figures",
     "test": "the test split as it came",
 }
 DIRECTION_TITLES: Final[Mapping[str, str]] = {
@@ -59,7 +59,17 @@ DIRECTION_MEANINGS: Final[Mapping[str, str]] = {
     "other than the class itself, the model leans on it, and misses the class where it is absent.",
     "excessive": "The mistakes would have been right had these neurons been weaker: they pull the pictures into other classes.",
 }
-AUTO_RULE: Final = "auto"
+NEURON_FIGURES: Final[Mapping[str, str]] = {
+    "Vote share": "Part of the mistakes that had the neuron among the few that most had to change.",
+    "Weight": "What the decision layer adds to the class for one unit of the neuron's activation.",
+    "Probability ratio": "Probability of the class on the mistakes, with the neuron over without it. Above 1 the neuron speaks "
+    "for the class, below 1 against it.",
+    "Activation gap": "Mean activation on pictures of the class called right, minus that on those called wrong.",
+    "Core relevance": "How much the neuron's own pixels of the illusion speak for the class beside other classes. Low: more "
+    "likely a cue than the class itself. A hint, never a decision.",
+    "Activation reached": "By the illusion, beside the 95th percentile on real photos. Under it the illusion is no evidence.",
+    "Text likeness": "Cosine of the illusion and the class name, as the text guide sees them.",
+}
 
 
 def percent(value: float | None, *, digits: int = 1) -> str:
@@ -101,7 +111,8 @@ def change_interval(metric: str, low: float | None, high: float | None) -> str:
     """Interval of a difference, both ends with their sign."""
     if low is None or high is None:
         return ""
-    return f"{change(metric, low).removesuffix(' points')} to {change(metric, high)}"
+    first, _, _ = change(metric, low).partition("\N{NO-BREAK SPACE}")
+    return f"{first} to {change(metric, high)}"
 
 
 def method_title(name: str, given: str | None = None) -> str:
@@ -112,8 +123,8 @@ def method_title(name: str, given: str | None = None) -> str:
 
 
 def split_title(split: str, count: int | None = None) -> str:
-    """`judge split, 480 pictures`."""
-    return f"{split} split" + ("" if count is None else f", {count:,} picture{'' if count == 1 else 's'}")
+    """`Judge split, 480 pictures`."""
+    return f"{split[:1].upper()}{split[1:]} split" + ("" if count is None else f", {count:,} picture{'' if count == 1 else 's'}")
 
 
 def shortened(text: str, length: int = 24) -> str:

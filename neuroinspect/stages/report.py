@@ -6,7 +6,7 @@ from typing import Any
 from neuroinspect.artifacts import RunFolder, StageResult, content_hash, run_stage, write_bytes
 from neuroinspect.dataset.sources import data_root
 from neuroinspect.ports import Progress, silent
-from neuroinspect.report import read_material, render_page, settings_without_folders, versions
+from neuroinspect.report import read_material, render_page, settings_without_folders
 from neuroinspect.settings import Params
 
 STAGE_VERSION = 1
@@ -29,9 +29,8 @@ def report(run: RunFolder, params: Params, *, progress: Progress = silent) -> St
     inputs: dict[str, Any] = {
         "stages": dict(material.hashes),
         "decision": None if material.decision is None else content_hash(material.decision),
-        "provenance": [material.fingerprint, material.data_version],
+        "provenance": [material.fingerprint, material.data_version, dict(material.versions)],
         "settings": settings_without_folders(params),
-        "versions": dict(versions()),
     }
 
     def compute(folder: Path) -> dict[str, Any]:
