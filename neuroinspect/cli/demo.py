@@ -28,8 +28,8 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for data, model and run")] = Path(".neuroinspect/demo"),
     review: ReviewMode = None,
     cue_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="part of the other classes' training pictures that show the cue")
-    ] = 0.0,
+        float, typer.Option(min=0, max=1, help="part of the class's training pictures that show the cue")
+    ] = 1.0,
     clean: Annotated[bool, typer.Option("--clean", help="plant no cue")] = False,
     overrides: Overrides = None,
     quiet: Quiet = False,
