@@ -136,15 +136,15 @@ def _mistake_table(
     return pd.DataFrame(
         {
             "row": rows.astype(np.int64),
-            "path": mistakes["path"].to_numpy(),
-            "label": mistakes["label"].to_numpy(),
+            "path": mistakes["path"].array,
+            "label": mistakes["label"].array,
             "prediction": [names[k] for k in mistakes["prediction"]],
-            "group": mistakes["group"].to_numpy(),
+            "group": mistakes["group"].array,
             "steps": found.steps.cpu().numpy(),
             "converged": found.converged.cpu().numpy(),
             "shift_size": found.shifts.norm(dim=1).double().cpu().numpy(),
         }
-    ).astype({"prediction": object, "group": object})
+    )
 
 
 def _neuron_table(
