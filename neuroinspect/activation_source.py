@@ -7,20 +7,29 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuroinspect.errors import DataError, UnsupportedModelError
+from neuroinspect.errors import DataError, UnsupportedModelError, WeightsError
 
 _PROBED_NEURONS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivationSource:
-    """Layer of the activation maps and how to read them."""
+    """Layer of the activation maps and how to read them.
+
+    Attributes:
+        kind: what a map is.
+        layer: whose output holds the maps.
+        prefix_tokens: tokens before those of the patches.
+        channels_last: whether the output is (N, h, w, c), as in Swin, and not (N, c, h, w).
+    """
 
     kind: Literal["channel", "tokens", "grad_cam"]
     layer: nn.Module
     prefix_tokens: int = 0
+    channels_last: bool = False
 
     def maps(self, module: nn.Module, decision_layer: nn.Linear, images: Tensor, neurons: Tensor | None) -> Tensor:
         """Maps (N, F, h, w); Grad-CAM of given neurons: (N, h, w)."""
@@ -30,9 +39,10 @@ class ActivationSource:
             module(images)
         output = outputs[-1][1]
         if self.kind == "channel":
-            return output
+            return output.movedim(-1, 1) if self.channels_last else output
         side = math.isqrt(output.shape[1] - self.prefix_tokens)
-        return output[:, self.prefix_tokens :].transpose(1, 2).unflatten(2, (side, side))
+        patches = output[:, self.prefix_tokens :].transpose(1, 2)
+        return patches.reshape(*patches.shape[:2], side, side)
 
     def _grad_cam(self, module: nn.Module, decision_layer: nn.Linear, images: Tensor, neurons: Tensor | None) -> Tensor:
         with torch.enable_grad():
@@ -42,15 +52,18 @@ class ActivationSource:
             maps, features = outputs[-1][1], inputs[-1]
             if neurons is not None:
                 chosen = features[torch.arange(len(features)), neurons.to(features.device)]
-                return _cam(maps, chosen.sum(), keep=False)
+                return self._cam(maps, chosen.sum(), keep=False)
             columns = range(features.shape[1])
-            return torch.stack([_cam(maps, features[:, j].sum(), keep=True) for j in columns], dim=1)
+            return torch.stack([self._cam(maps, features[:, j].sum(), keep=True) for j in columns], dim=1)
 
+    def _cam(self, maps: Tensor, value: Tensor, *, keep: bool) -> Tensor:
+        """Maps weighted by the mean gradient of a value, summed over channels -> (N, h, w).
 
-def _cam(maps: Tensor, value: Tensor, *, keep: bool) -> Tensor:
-    """Grad-CAM (Selvaraju et al. 2017): maps (N, c, h, w) weighted by the mean gradient of a value -> (N, h, w)."""
-    (slope,) = torch.autograd.grad(value, maps, retain_graph=keep)
-    return (maps * slope.mean((2, 3), keepdim=True)).sum(1).relu().detach()
+        Reference: Selvaraju et al. 2017, "Grad-CAM", eqs. 1 and 2.
+        """
+        (slope,) = torch.autograd.grad(value, maps, retain_graph=keep)
+        channel, *place = (3, 1, 2) if self.channels_last else (1, 2, 3)
+        return (maps * slope.mean(place, keepdim=True)).sum(channel).relu().detach()
 
 
 def find_decision_layer(module: nn.Module, probe: Tensor) -> nn.Linear:
@@ -61,69 +74,107 @@ def find_decision_layer(module: nn.Module, probe: Tensor) -> nn.Linear:
         probe: images (2, 3, H, W) to run it on.
 
     Raises:
-        UnsupportedModelError: there is none, or its input is not (N, F).
+        UnsupportedModelError: there is none, it has no bias, or its input is not (N, F).
+        WeightsError: the logits are NaN or infinite.
         DataError: the model does not run on images of this size.
     """
     linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     if not linears:
-        raise UnsupportedModelError("the model has no nn.Linear; NeuroInspect edits the last linear layer of a classifier")
+        raise UnsupportedModelError(
+            "the model has no nn.Linear; NeuroInspect edits the last linear layer of a classifier"
+        )
     with torch.no_grad(), _outputs_of(linears) as outputs:
         try:
             logits = module(probe)
-        except RuntimeError as error:
-            size = tuple(probe.shape[2:])
-            raise DataError(f"the model does not run on images of {size} pixels; correct `preprocessing` ({error})") from error
+        except Exception as error:  # models complain of a wrong size with RuntimeError, AssertionError, ValueError ...
+            size = " x ".join(map(str, probe.shape[2:]))
+            raise DataError(
+                f"the model does not run on images of {size} pixels; correct `preprocessing` ({error})"
+            ) from error
     if not isinstance(logits, Tensor):
         raise UnsupportedModelError(f"the model returns {type(logits).__name__}, expected one tensor of logits (N, C)")
-    last = outputs[-1] if outputs else None
-    if last is None or last[1].shape != logits.shape or not torch.equal(last[1], logits):
+    if not logits.isfinite().all():
+        raise WeightsError("the model gives logits that are NaN or infinite on a test image; its weights are damaged")
+    if logits.dim() != 2:
+        single = "; a model with a single logit needs two here" if logits.numel() == len(probe) else ""
+        raise UnsupportedModelError(f"expected logits of shape (N, C), got {tuple(logits.shape)}{single}")
+    matching = [layer for layer, out in outputs if out.shape == logits.shape and torch.equal(out, logits)]
+    layer = matching[-1] if matching else None
+    if not isinstance(layer, nn.Linear) or not _is_plain(module, layer, probe, logits):
         name = type(list(module.modules())[-1]).__name__
         raise UnsupportedModelError(
-            f"the output of the model is not the output of an nn.Linear (its last layer is a {name}); return the logits, "
-            "without softmax or anything else behind the last Linear"
+            f"the output of the model is not the output of one nn.Linear (its last layer is a {name}); return the "
+            "logits, without softmax or anything else behind the last Linear"
         )
-    layer = last[0]
-    if logits.dim() != 2 or not isinstance(layer, nn.Linear):
-        raise UnsupportedModelError(f"expected logits of shape (N, C), got {tuple(logits.shape)}")
+    if layer.bias is None:
+        raise UnsupportedModelError("the last nn.Linear has no bias, which edits need; give it one of zeros")
     return layer
+
+
+def _is_plain(module: nn.Module, layer: nn.Linear, probe: Tensor, logits: Tensor) -> bool:
+    """Whether features @ W.T + b gives the logits: not for a subclass with another formula, or a change in place."""
+    with torch.no_grad(), inputs_of(layer) as inputs:
+        module(probe)
+    return torch.allclose(F.linear(inputs[-1], layer.weight, layer.bias), logits, rtol=1e-3, atol=1e-4)
 
 
 def find_activation_source(module: nn.Module, decision_layer: nn.Linear, probe: Tensor) -> ActivationSource:
     """The layer whose maps belong to the penultimate neurons.
 
-    A layer with as many channels as there are neurons qualifies when most of a neuron's gradient comes from its own channel.
+    A layer with as many channels as there are neurons qualifies when most of a neuron's gradient comes from its own
+    channel.
     """
     probe = probe.detach().requires_grad_()
     layers = [layer for layer in module.modules() if layer is not module]
     with torch.enable_grad(), _outputs_of(layers) as outputs, inputs_of(decision_layer) as inputs:
         module(probe)
     features = inputs[-1]
-    spatial = [(layer, out) for layer, out in outputs if out.dim() == 4 and out.shape[2] * out.shape[3] > 1]
+    last_output = {id(layer): out for layer, out in outputs}
+    spatial = [(layer, out) for layer, out in outputs if last_output[id(layer)] is out and _is_spatial(out)]
     for layer, out in reversed(spatial):
-        if out.shape[1] == features.shape[1] and _belongs(out, features):
+        if out.shape[1] == features.shape[1] and _belongs(out, features, (0, 2, 3)):
             return ActivationSource("channel", layer)
+        if out.shape[3] == features.shape[1] and _belongs(out, features, (0, 1, 2)):
+            return ActivationSource("channel", layer, channels_last=True)
     tokens = _token_blocks(module, outputs, features.shape[1])
     if tokens:
         layer, count = tokens[-2] if len(tokens) > 1 else tokens[-1]
         return ActivationSource("tokens", layer, prefix_tokens=count - math.isqrt(count) ** 2)
-    if not spatial:
+    slopes = torch.autograd.grad(features.sum(), [out for _, out in spatial], allow_unused=True) if spatial else ()
+    reached = [pair for pair, slope in zip(spatial, slopes, strict=True) if slope is not None]
+    if not reached:
         raise UnsupportedModelError("the model has no layer with a spatial map and no tokens; activation maps need one")
-    return ActivationSource("grad_cam", spatial[-1][0])
+    layer, out = reached[-1]
+    return ActivationSource("grad_cam", layer, channels_last=_has_channels_last(out))
 
 
-def _belongs(maps: Tensor, features: Tensor) -> bool:
+def _has_channels_last(maps: Tensor) -> bool:
+    # the probe is a square, so the two equal sides are the places
+    return maps.shape[1] == maps.shape[2] != maps.shape[3]
+
+
+def _is_spatial(out: Tensor) -> bool:
+    if out.dim() != 4 or not out.requires_grad:
+        return False
+    height, width = out.shape[1:3] if _has_channels_last(out) else out.shape[2:]
+    return height * width > 1
+
+
+def _belongs(maps: Tensor, features: Tensor, places: tuple[int, ...]) -> bool:
     active = features.detach().abs().sum(0).argsort(descending=True)[:_PROBED_NEURONS].tolist()
     for neuron in active:
         (slope,) = torch.autograd.grad(features[:, neuron].sum(), maps, retain_graph=True, allow_unused=True)
         if slope is None:
             return False
-        shares = slope.abs().sum((0, 2, 3))
+        shares = slope.abs().sum(places)
         if shares[neuron] <= 0.5 * shares.sum():
             return False
     return True
 
 
-def _token_blocks(module: nn.Module, outputs: list[tuple[nn.Module, Tensor]], width: int) -> list[tuple[nn.Module, int]]:
+def _token_blocks(
+    module: nn.Module, outputs: list[tuple[nn.Module, Tensor]], width: int
+) -> list[tuple[nn.Module, int]]:
     by_layer = {id(layer): out for layer, out in outputs}
     best: list[tuple[nn.Module, int]] = []
     for parent in module.modules():
@@ -160,10 +211,10 @@ def inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
     """The inputs a layer gets while the context is open; the hook is removed at its end, also after an exception."""
     caught: list[Tensor] = []
 
-    def catch(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        caught.append(arguments[0])
+    def catch(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        caught.append(arguments[0] if arguments else named["input"])
 
-    handle = layer.register_forward_pre_hook(catch)
+    handle = layer.register_forward_pre_hook(catch, with_kwargs=True)
     try:
         yield caught
     finally:

@@ -1,10 +1,11 @@
 """A classifier in two parts: backbone with penultimate features, and the decision layer.
 
-The parts are found by running the model once, so any architecture that ends in one `nn.Linear` works, whatever its layers
-are called. Nothing of the model is ever changed; hooks live only as long as one call.
+The parts are found by running the model once, so any architecture that ends in one `nn.Linear` works, whatever its
+layers are called. Nothing of the model is ever changed; hooks live only as long as one call.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -42,11 +43,14 @@ class Classifier:
         """Cut a module in two.
 
         Raises:
-            UnsupportedModelError: no Linear at the end, a single logit, features that are not one vector a picture.
+            UnsupportedModelError: no Linear with a bias at the end, a single logit, features that are not one vector
+                for each picture.
+            WeightsError: the logits are NaN or infinite.
+            DataError: the model does not run on images of the size `preprocessing` gives.
             ModelError: class names that do not match the number of logits.
         """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.module = module.to(self.device).eval().requires_grad_(False)
+        self.module = module.to(self.device, torch.float32).eval().requires_grad_(False)
         self.preprocessing = preprocessing
         size = preprocessing.image_size
         probe = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(self.device)
@@ -54,7 +58,7 @@ class Classifier:
         self.decision_layer = find_decision_layer(self.module, probe)
         if self.decision_layer.out_features == 1:
             raise UnsupportedModelError(
-                "the model has a single logit; two classes need two logits here. Replace the last layer by a Linear with "
+                "the model has a single logit; two classes need two logits here. Replace the last layer by one with "
                 "2 outputs, weight [-w/2, w/2] and bias [-b/2, b/2]: its decisions are the same"
             )
         self._source: ActivationSource = find_activation_source(self.module, self.decision_layer, probe)
@@ -78,13 +82,14 @@ class Classifier:
 
     @property
     def maps_kind(self) -> MapsKind:
-        """What an activation map is: the neuron's channel before pooling, the tokens of a ViT, or Grad-CAM of the neuron."""
+        """What a map is: the neuron's channel before pooling, the tokens of a ViT, or Grad-CAM of the neuron."""
         return self._source.kind
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of weights, class names and preprocessing."""
+        """SHA-256 of architecture, weights, class names and preprocessing."""
         digest = hashlib.sha256(self.preprocessing.model_dump_json().encode())
+        digest.update(re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode())  # addresses differ between processes
         digest.update("\0".join(self.class_names).encode())
         for name, tensor in sorted(self.module.state_dict().items()):
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -145,8 +150,8 @@ class Classifier:
         size = self.preprocessing.image_size
         if images.dim() != 4 or images.shape[1:] != (3, size, size):
             raise DataError(
-                f"expected images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}; set `preprocessing` to the "
-                "size the model was trained on, or resize the images"
+                f"expected images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}; set `preprocessing` to "
+                "the size the model was trained on, or resize the images"
             )
         return images.to(self.device)
 
@@ -191,5 +196,7 @@ def load_classifier(
         device=device,
     )
     if num_classes is not None and classifier.num_classes != num_classes:
-        raise ModelError(f"num_classes is {num_classes}, but the decision layer of {spec} has {classifier.num_classes} outputs")
+        raise ModelError(
+            f"num_classes is {num_classes}, but the decision layer of {spec} has {classifier.num_classes} outputs"
+        )
     return classifier

@@ -1,19 +1,23 @@
 """From a model spec to a torch module, its preprocessing and its class names.
 
-Specs: `timm:NAME`, `torchvision:NAME`, `package.module:factory`. Weights come as safetensors or as a state dict; a pickled
-module is refused, because unpickling runs code.
+Specs: `timm:NAME`, `torchvision:NAME`, `package.module:factory`. Weights come as safetensors or as a state dict; a
+pickled module is refused, because unpickling runs code.
 """
 
 import importlib
+import inspect
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from types import ModuleType
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -72,8 +76,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: the file is damaged, pickled, or its keys or shapes do not fit; the message names the first ones.
     """
-    state = _unwrapped(read_state(path))
     own = module.state_dict()
+    state = _unwrapped(read_state(path), own)
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
     misshaped = [key for key in own if key in state and state[key].shape != own[key].shape]
@@ -86,7 +90,10 @@ def load_weights(module: nn.Module, path: Path) -> None:
         first = misshaped[0]
         problems.append(f"{first} is {tuple(state[first].shape)} in the file, {tuple(own[first].shape)} in the model")
     if problems:
-        raise WeightsError(f"{path} does not fit {type(module).__name__}: keys {'; '.join(problems)}. Check the model spec")
+        raise WeightsError(
+            f"{path} does not fit {type(module).__name__}: keys {'; '.join(problems)}. "
+            "Check the model spec and num_classes"
+        )
     module.load_state_dict(dict(state))
 
 
@@ -104,6 +111,8 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
+        if "global" not in str(error).lower():
+            raise WeightsError(f"{path} is not a readable state dict; the file is damaged or something else") from error
         raise WeightsError(f"{path} holds a pickled object, and loading it could run any code; {_WAY_OUT}") from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is not a readable state dict: {error}") from error
@@ -112,38 +121,45 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Tensor]:
+def _unwrapped(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors of a checkpoint under the model's own names: without wrappers of trainers, compilers and replicas."""
     for wrapper in ("state_dict", "model", "model_state_dict"):
         if isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
             break
-    if state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state
+    for prefix in ("_orig_mod.", "module.", "model."):
+        wrapped = bool(state) and all(str(key).startswith(prefix) for key in state)
+        if wrapped and not all(key.startswith(prefix) for key in own):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def _build_timm(name: str, num_classes: int | None) -> LoadedModel:
     import timm
-    from timm.data import resolve_model_data_config
+    from timm.data.config import resolve_model_data_config
 
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:3]
         raise ModelSpecError(f"timm has no model {name!r}{'; near it: ' + ', '.join(near) if near else ''}")
-    module = timm.create_model(name, pretrained=False, **({} if num_classes is None else {"num_classes": num_classes}))
-    config = resolve_model_data_config(module)
+    options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    module = timm.create_model(name, pretrained=False, **options)
+    config: Mapping[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
     size = int(config["input_size"][-1])
     preprocessing = PreprocessingSettings(
         image_size=size,
-        resize=max(size, round(size / float(config["crop_pct"]))),
+        resize=max(size, math.floor(size / float(config["crop_pct"]))),  # as timm rounds it
         mean=config["mean"],
         std=config["std"],
-        interpolation=config["interpolation"] if config["interpolation"] in {"nearest", "bilinear", "bicubic"} else "bicubic",
+        interpolation=config["interpolation"]
+        if config["interpolation"] in {"nearest", "bilinear", "bicubic"}
+        else "bicubic",
     )
     return LoadedModel(module, preprocessing, None)
 
 
 def _build_torchvision(name: str, num_classes: int | None) -> LoadedModel:
     from torchvision.models import get_model, get_model_weights
+    from torchvision.transforms._presets import ImageClassification
 
     try:
         module = get_model(name, weights=None, **({} if num_classes is None else {"num_classes": num_classes}))
@@ -151,8 +167,8 @@ def _build_torchvision(name: str, num_classes: int | None) -> LoadedModel:
     except ValueError as error:
         raise ModelSpecError(f"torchvision has no model {name!r}: {error}") from error
     preprocessing = None
-    if published is not None:
-        recipe = published.transforms()
+    recipe = None if published is None else published.transforms()
+    if isinstance(recipe, ImageClassification):
         preprocessing = PreprocessingSettings(
             image_size=recipe.crop_size[0],
             resize=recipe.resize_size[0],
@@ -168,39 +184,59 @@ def _build_factory(source: str, name: str, num_classes: int | None, python_path:
         raise ModelSpecError(f"python_path {python_path} is not a folder; correct it")
     with importable(python_path):
         try:
-            factory = getattr(importlib.import_module(source), name)
-        except ImportError as error:
-            raise ModelSpecError(f"cannot import {source!r}: {error}; set `python_path` to the folder it lies in") from error
-        except AttributeError as error:
-            raise ModelSpecError(f"module {source!r} has no {name!r}") from error
+            home = importlib.import_module(source)
+        except Exception as error:  # the module is the user's: it may raise anything
+            raise ModelSpecError(
+                f"cannot import {source!r}: {error}; set `python_path` to the folder it lies in"
+            ) from error
+        factory = getattr(home, name, None)
+        if factory is None:
+            raise ModelSpecError(f"module {source!r} has no {name!r}")
         if not callable(factory):
-            raise ModelSpecError(f"{source}:{name} is {type(factory).__name__}, expected a function that returns a module")
+            raise ModelSpecError(
+                f"{source}:{name} is {type(factory).__name__}, expected a function that returns a module"
+            )
         try:
-            module = factory() if num_classes is None else _with_classes(factory, num_classes)
-        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            takes_classes = num_classes is not None and "num_classes" in inspect.signature(factory).parameters
+            module = factory(num_classes=num_classes) if takes_classes else factory()
+        except Exception as error:  # so is the factory
             raise ModelSpecError(f"{source}:{name} failed: {error}") from error
     if not isinstance(module, nn.Module):
         raise ModelSpecError(f"{source}:{name} returned {type(module).__name__}, expected a torch module")
     given = getattr(module, "preprocessing", None)
-    preprocessing = PreprocessingSettings.model_validate(given) if isinstance(given, Mapping) else None
-    names = getattr(module, "class_names", None)
-    return LoadedModel(module, preprocessing, tuple(names) if names is not None else None)
-
-
-def _with_classes(factory: Any, num_classes: int) -> Any:
     try:
-        return factory(num_classes=num_classes)
-    except TypeError:
-        return factory()
+        preprocessing = None if given is None else PreprocessingSettings.model_validate(given)
+    except ValidationError as error:
+        raise ModelSpecError(f"{source}:{name} gives a `preprocessing` that does not fit: {error}") from error
+    names = getattr(module, "class_names", None)
+    return LoadedModel(module, preprocessing, tuple(map(str, names)) if names is not None else None)
 
 
 @contextmanager
 def importable(folder: Path | None) -> Iterator[None]:
+    """Look for modules in a folder first.
+
+    What is imported from the folder is forgotten at the end, so that a module of the same name elsewhere is found later.
+    """
     if folder is None:
         yield
         return
-    sys.path.insert(0, str(folder.resolve()))
+    place = folder.resolve()
+    before = set(sys.modules)
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(place))
     try:
         yield
     finally:
-        sys.path.remove(str(folder.resolve()))
+        sys.path.remove(str(place))
+        new = set(sys.modules) - before
+        ours = {name for name in new if "." not in name and _lies_in(sys.modules[name], place)}
+        for name in new:
+            if name.partition(".")[0] in ours:
+                del sys.modules[name]
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    packages = getattr(module, "__path__", None)
+    origins = [getattr(module, "__file__", None)] if packages is None else list(packages)
+    return any(Path(origin).parent == folder for origin in origins if origin is not None)
