@@ -65,7 +65,7 @@ def probability_ratio(features: Tensor, layer: nn.Linear, *, class_index: int, s
     """Eq. 5 to 7 for one sample (F,), from probabilities and the features with zeros in them."""
 
     def probability(values: Tensor) -> float:
-        logits = [float(w @ values) + float(b) for w, b in zip(layer.weight, layer.bias, strict=True)]
+        logits = [(w @ values + b).item() for w, b in zip(layer.weight, layer.bias, strict=True)]
         return math.exp(logits[class_index]) / sum(math.exp(logit) for logit in logits)
 
     quiet = features.clone()
