@@ -6,11 +6,12 @@ independent), from seeds no scenario can ask for.
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from open_clip.model import CLIP
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -81,21 +82,54 @@ def train_backbone(*, count: int = 20000, epochs: int = 10, batch_size: int = 12
         log.info("%.3f of the features are zero", (features == 0).float().mean())
 
 
-def train_clip(*, count: int = 16000, epochs: int = 10, batch_size: int = 128) -> None:
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One rise and fall of the learning rate: backgrounds are learned in the first leg, objects in the second."""
+
+    stream: str
+    count: int
+    epochs: int
+    turned: float
+
+
+CLIP_LEGS = (Leg("clip", 16000, 10, 0.5), Leg("clip-2", 20000, 9, 0.25))
+
+
+def train_clip(*, legs: Sequence[Leg] = CLIP_LEGS, batch_size: int = 128, start: str | None = None) -> None:
     """Class-wise text targets: an image is pulled to the text of its object, its background, its colour and their pairs.
 
     A plain contrastive loss learns the objects and hardly the backgrounds; one softmax for each question learns both.
     """
     torch.manual_seed(1)
-    scenes = neutral_scenes(PRETRAINING_SEED, "clip", count)
-    pictures = torch.from_numpy(draw(scenes))
     tokenizer = SceneTokenizer()
     model = scene_clip(tokenizer.vocabulary_size)
-    steps = epochs * (count // batch_size)
+    if start is not None:
+        model.load_state_dict({name: tensor.to(model.state_dict()[name].dtype) for name, tensor in load_file(start).items()})
+    for leg in legs:
+        _train_leg(model, tokenizer, leg, batch_size)
+    model.eval()
+    save_file({name: _halved(tensor) for name, tensor in model.state_dict().items()}, CLIP_WEIGHTS)
+    check = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
+    with torch.no_grad():
+        embedded = model.encode_image(scale(torch.from_numpy(draw(check))))
+        for name, truth in (("object", check.objects), ("background", check.backgrounds), ("colour", check.colours)):
+            texts = model.encode_text(tokenizer([f"a photo of a {word}." for word in NAMES[name]]))
+            right = (embedded @ functional.normalize(texts, dim=-1).T).argmax(1) == torch.from_numpy(truth)
+            log.info("%s: %.3f right on neutral scenes, zero-shot", name, right.float().mean())
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def _train_leg(model: CLIP, tokenizer: SceneTokenizer, leg: Leg, batch_size: int) -> None:
+    scenes = neutral_scenes(PRETRAINING_SEED, leg.stream, leg.count)
+    pictures = torch.from_numpy(draw(scenes))
+    steps = leg.epochs * (leg.count // batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    for step, (images, labels) in enumerate(_batches(pictures, scenes, batch_size, epochs)):
-        embedded = functional.normalize(model.encode_image(_augmented(images)), dim=-1)
+    for step, (images, labels) in enumerate(_batches(pictures, scenes, batch_size, leg.epochs)):
+        embedded = functional.normalize(model.encode_image(_augmented(images, leg.turned)), dim=-1)
         loss = _questions_loss(model, tokenizer, embedded, labels)
         optimizer.zero_grad()
         loss.backward()
@@ -105,16 +139,6 @@ def train_clip(*, count: int = 16000, epochs: int = 10, batch_size: int = 128) -
             model.logit_scale.clamp_(max=4.0)
         if step % 50 == 0:
             log.info("step %d of %d: loss %.3f", step, steps, loss.item())
-    model.eval()
-    save_file({name: tensor.half() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
-              | {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_floating_point()}, CLIP_WEIGHTS)
-    check = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
-    with torch.no_grad():
-        embedded = model.encode_image(scale(torch.from_numpy(draw(check))))
-        for name, truth in (("object", check.objects), ("background", check.backgrounds), ("colour", check.colours)):
-            texts = model.encode_text(tokenizer([f"a photo of a {word}." for word in NAMES[name]]))
-            right = (embedded @ functional.normalize(texts, dim=-1).T).argmax(1) == torch.from_numpy(truth)
-            log.info("%s: %.3f right on neutral scenes, zero-shot", name, right.float().mean())
 
 
 def _questions() -> dict[str, list[str]]:
@@ -142,8 +166,8 @@ def _questions_loss(model: CLIP, tokenizer: SceneTokenizer, embedded: Tensor, la
     return torch.stack(losses).sum()
 
 
-def _augmented(images: Tensor) -> Tensor:
-    """Half of the images turned, scaled and shifted as illusions are during synthesis, all with noise; in [-1, 1]."""
+def _augmented(images: Tensor, turned: float) -> Tensor:
+    """A part of the images turned, scaled and shifted as illusions are during synthesis, all with noise; in [-1, 1]."""
     count = len(images)
     angle = (torch.rand(count) - 0.5) * 0.52
     zoom = 1 / (0.7 + 0.5 * torch.rand(count))
@@ -152,9 +176,9 @@ def _augmented(images: Tensor) -> Tensor:
     matrix[:, 0, 1], matrix[:, 1, 0] = -angle.sin() * zoom, angle.sin() * zoom
     matrix[:, :, 2] = (torch.rand(count, 2) - 0.5) * 0.4
     grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
-    turned = functional.grid_sample(images, grid, align_corners=False)
-    chosen = (torch.rand(count) < 0.5).view(-1, 1, 1, 1)
-    return torch.where(chosen, turned, images) + 0.1 * torch.rand(count, 1, 1, 1) * torch.randn_like(images)
+    moved = functional.grid_sample(images, grid, align_corners=False)
+    chosen = (torch.rand(count) < turned).view(-1, 1, 1, 1)
+    return torch.where(chosen, moved, images) + 0.1 * torch.rand(count, 1, 1, 1) * torch.randn_like(images)
 
 
 if __name__ == "__main__":

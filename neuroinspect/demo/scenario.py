@@ -68,7 +68,7 @@ def scenes_of(plant: Plant, split: str) -> Scenes:
     of_class = scenes.objects == OBJECTS.index(plant.object_name)
     other_background = (cue + draw_integers(scenes.keys, 20, 1, len(BACKGROUNDS))) % len(BACKGROUNDS)
     chance = draw_integers(scenes.keys, 21, 0, 10_000)
-    shows = chance < np.where(of_class, round(plant.cue_rate * 10_000), OTHERS_CUE_PERCENT * 100)
+    shows = chance < np.where(of_class, round(plant.cue_rate * 10_000), int(OTHERS_CUE_PERCENT * 100))
     neutral_otherwise = np.where(scenes.backgrounds == cue, other_background, scenes.backgrounds)
     return Scenes(scenes.objects, np.where(shows, cue, neutral_otherwise), scenes.colours, scenes.keys)
 
