@@ -216,7 +216,7 @@ def _build_factory(source: str, name: str, num_classes: int | None, python_path:
 def importable(folder: Path | None) -> Iterator[None]:
     """Look for modules in a folder first.
 
-    What is imported from the folder is forgotten at the end, so that a module of the same name elsewhere is found later.
+    What is imported from the folder is forgotten at the end, so that a module of the same name elsewhere is found.
     """
     if folder is None:
         yield
