@@ -112,9 +112,11 @@ def write_provenance(run: RunFolder, params: Params) -> None:
     write_json(
         run.root / "run.json",
         {
-            "model": classifier_of(params).fingerprint,
-            "spec": model.spec,
-            "weights": None if model.weights is None else model.weights.name,
+            "model": {
+                "spec": model.spec,
+                "weights": None if model.weights is None else model.weights.name,
+                "fingerprint": classifier_of(params).fingerprint,
+            },
             "data_version": data_version(run),
             "guide": params.guide.spec,
             "seed": params.seed,

@@ -34,7 +34,7 @@ def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:
     if recommended == "original":
         raise StageOrderError(f"{run.root} recommends the original decision layer: no edit helped, so nothing to apply")
     classifier = classifier_of(params)
-    if read_json(run.root / "run.json")["model"] != classifier.fingerprint:
+    if read_json(run.root / "run.json")["model"]["fingerprint"] != classifier.fingerprint:
         raise ModelError(f"{run.root} was computed with another model than {params.model.spec}; give its params file")
     layer = read_tensors(folder / "decision_layer.safetensors")
     write_tensors(path, edited_state(classifier, weight=layer["weight"], bias=layer["bias"]))

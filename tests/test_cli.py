@@ -1,0 +1,291 @@
+"""The command line: what it prints, its exit codes, and that bad input loses nothing."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from neuroinspect.artifacts import STAGES, RunFolder, read_tensors
+from neuroinspect.classifier import load_classifier
+from neuroinspect.cli import app
+from neuroinspect.params_template import params_template
+from neuroinspect.settings import Params, load_params, parse_params
+from tests.tiny import make_project
+
+
+def call(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def printed(result) -> dict:
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A project whose run went to the end; tests that change it take a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    result = call("run", "--params", make_project(folder / "project"), "--review", "auto", "--json")
+    assert result.exit_code == 0, result.output
+    (folder / "result.json").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Path:
+    shutil.copytree(finished / "project", tmp_path / "project")
+    return tmp_path / "project" / "params.yaml"
+
+
+@pytest.fixture
+def waiting(project) -> Path:
+    """A run that waits for a decision."""
+    run = project.parent / "runs" / "run"
+    for stage in ("edit", "evaluate", "report"):
+        shutil.rmtree(run / stage)
+    (run / "review" / "decision.json").unlink()
+    return project
+
+
+def test_every_stage_is_a_command():
+    help_text = call("--help").stdout
+    assert all(f" {stage} " in help_text for stage in STAGES)
+
+
+def test_init_writes_a_params_file_that_fits(tmp_path):
+    assert call("init", tmp_path).exit_code == 0
+    assert load_params(tmp_path / "params.yaml").data.train == tmp_path / "data" / "train"
+
+
+def test_init_never_overwrites(tmp_path):
+    (tmp_path / "params.yaml").write_text("mine")
+    result = call("init", tmp_path)
+    assert (result.exit_code, (tmp_path / "params.yaml").read_text()) == (2, "mine")
+    assert "stays as it is" in result.stderr
+
+
+def test_every_commented_setting_holds_its_default():
+    lines = params_template().splitlines()[2:]
+    values = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
+    del values["model"]["preprocessing"]
+    live = yaml.safe_load(params_template())
+    assert parse_params(values) == parse_params(live)
+    assert set(values) == {field.alias or name for name, field in Params.model_fields.items()}
+
+
+def test_a_finished_run_says_where_its_report_is_and_what_comes_next(finished):
+    result = json.loads((finished / "result.json").read_text())
+    assert result["status"] == "done"
+    assert Path(result["report"]).is_file()
+    assert result["verdict"]
+    assert [stage["stage"] for stage in result["stages"]] == list(STAGES)
+    assert result["next"]
+
+
+def test_a_finished_run_is_not_computed_again(project):
+    result = call("run", "--params", project, "--review", "auto", "--json")
+    assert all(stage["reused"] for stage in printed(result)["stages"])
+    assert "extract: reused" in result.stderr
+
+
+def test_the_provenance_names_what_was_used_and_no_place(finished):
+    text = (finished / "project" / "runs" / "run" / "run.json").read_text()
+    record = json.loads(text)
+    assert record["model"]["spec"] == "neuroinspect.demo.backbone:scene_net"
+    assert record["model"]["weights"] == "classifier.safetensors"
+    assert record["versions"]["torch"] == torch.__version__
+    assert str(finished) not in text
+
+
+def test_a_run_waits_for_a_decision_and_goes_on_after_it(waiting):
+    stopped = call("run", "--params", waiting, "--json")
+    assert (printed(stopped)["status"], printed(stopped)["report"]) == ("waiting", None)
+
+    shown = printed(call("review", "show", "--params", waiting, "--json"))
+    neuron = shown["request"]["candidates"][0]["neuron"]
+    assert shown["decision"] is None
+
+    decided = printed(call("review", "decide", "--params", waiting, "--neurons", neuron, "--by", "ada", "--json"))
+    assert decided["neurons"] == {"fish": [neuron]}
+    assert decided["unverified"] is False
+
+    done = printed(call("run", "--params", waiting, "--json"))
+    assert done["status"] == "done"
+    assert Path(done["report"]).is_file()
+
+
+def test_auto_review_leaves_the_decision_of_a_person_alone(waiting):
+    assert call("review", "decide", "--params", waiting, "--reject", "--by", "ada").exit_code == 0
+    assert printed(call("run", "--params", waiting, "--review", "auto", "--json"))["status"] == "rejected"
+
+
+def test_a_second_decision_must_say_that_it_replaces_the_first(waiting):
+    assert call("review", "decide", "--params", waiting, "--reject", "--by", "ada").exit_code == 0
+    second = ("review", "decide", "--params", waiting, "--reject", "--by", "bob")
+    refused = call(*second)
+    assert refused.exit_code == 1
+    assert "already rejected by ada" in refused.stderr
+    assert call(*second, "--replace").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("--neurons", "999"), "not candidates"), (("--neurons", "a"), "expected numbers"), ((), "at least")],
+)
+def test_a_decision_that_breaks_a_rule_is_refused(waiting, words, message):
+    result = call("review", "decide", "--params", waiting, "--by", "ada", *words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (waiting.parent / "runs" / "run" / "review" / "decision.json").exists()
+
+
+def test_the_edit_is_refused_before_the_decision(waiting):
+    result = call("edit", "--params", waiting)
+    assert result.exit_code == 1
+    assert "neuroinspect review decide" in result.stderr
+
+
+def test_the_edited_model_loads_and_differs_only_in_its_decision_layer(project, tmp_path):
+    run = project.parent / "runs" / "run"
+    record = json.loads((run / "edit" / "edit.json").read_text())
+    record["recommended"] = "retrain"
+    (run / "edit" / "edit.json").write_text(json.dumps(record))
+    out = tmp_path / "model.safetensors"
+    assert printed(call("apply", "--params", project, "--out", out, "--json"))["method"] == "retrain"
+
+    before, after = load_file(project.parent / "classifier.safetensors"), load_file(out)
+    layer = read_tensors(run / "edit" / "decision_layer.safetensors")
+    assert torch.equal(after["classifier.weight"], layer["weight"])
+    assert torch.equal(after["classifier.bias"], layer["bias"])
+    backbone = [name for name in after if name.startswith("backbone.") and "num_batches" not in name]
+    assert all(torch.equal(after[name].float(), before[name].float()) for name in backbone)
+    edited = load_classifier("neuroinspect.demo.backbone:scene_net", weights=out, device="cpu")
+    assert torch.equal(edited.decision_layer.weight, layer["weight"])
+
+
+def test_a_run_without_an_edit_has_nothing_to_apply(waiting, tmp_path):
+    result = call("apply", "--params", waiting, "--out", tmp_path / "model.safetensors")
+    assert result.exit_code == 1
+    assert "no finished `edit` stage" in result.stderr
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_class_without_mistakes_is_nothing_to_explain_and_no_failure(tmp_path):
+    result = call("run", "--params", make_project(tmp_path / "project", perfect=True), "--json")
+    assert result.exit_code == 0
+    assert printed(result)["status"] == "nothing_to_explain"
+    assert Path(printed(result)["report"]).is_file()
+
+
+def test_settings_can_be_changed_for_one_command(project):
+    result = call("evaluate", "--params", project, "--set", "evaluate.bootstrap=101", "--json")
+    assert (result.exit_code, printed(result)["reused"]) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("evaluate.bootstrap", "expected KEY=VALUE"),
+        ("evaluation.bootstrap=3", "no section 'evaluation'"),
+        ("evaluate.boots=3", "unknown key"),
+        ("evaluate.bootstrap=many", "evaluate.bootstrap"),
+        ("evaluate.bootstrap=[", "not YAML"),
+    ],
+)
+def test_a_wrong_setting_exits_with_two(project, assignment, message):
+    result = call("evaluate", "--params", project, "--set", assignment)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_an_error_is_one_message_and_one_json_object(tmp_path):
+    result = call("run", "--params", tmp_path / "params.yaml", "--json")
+    assert result.exit_code == 2
+    assert printed(result)["kind"] == "SettingsError"
+    assert "neuroinspect init" in printed(result)["error"]
+    assert "Traceback" not in result.stderr
+
+
+def test_quiet_prints_nothing_where_nothing_is_wrong(project):
+    result = call("report", "--params", project, "--quiet")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_a_stage_before_its_time_names_the_stage_it_needs(project, tmp_path):
+    result = call("diagnose", "--params", project, "--out", tmp_path / "new")
+    assert result.exit_code == 1
+    assert "run `neuroinspect extract` first" in result.stderr
+
+
+def test_a_second_run_in_the_same_folder_is_refused_with_host_and_pid(project):
+    with RunFolder(project.parent / "runs" / "run").lock():
+        result = call("run", "--params", project)
+    assert result.exit_code == 1
+    assert f"host {socket.gethostname()}, pid {os.getpid()}" in result.stderr
+
+
+def test_a_run_folder_that_cannot_be_written_is_one_message(project, tmp_path):
+    (tmp_path / "file").touch()
+    result = call("run", "--params", project, "--out", tmp_path / "file" / "run")
+    assert result.exit_code == 1
+    assert "cannot write the run folder" in result.stderr
+
+
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from neuroinspect.cli import main
+main()
+"""
+
+
+def test_a_full_disk_is_one_message_and_loses_nothing(project):
+    run = project.parent / "runs" / "run"
+    shutil.rmtree(run / "extract")
+    words = [sys.executable, "-c", FULL_DISK, "run", "--params", project]
+    stopped = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    assert stopped.returncode == 1
+    assert "Free some space" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert not (run / "extract").exists()
+
+    again = printed(call("run", "--params", project, "--json"))
+    assert again["status"] == "done"
+    assert [stage["stage"] for stage in again["stages"] if not stage["reused"]] == ["extract"]
+
+
+@pytest.mark.parametrize(
+    ("what", "gone"), [("partial", "runs/run/.partial"), ("run", "runs/run"), ("cache", "runs/.cache")]
+)
+def test_clean_removes_what_it_names_and_asks_first(project, what, gone):
+    (project.parent / gone).mkdir(parents=True, exist_ok=True)
+    (project.parent / gone / "leftover").touch()
+    kept = CliRunner().invoke(app, ["clean", what, "--params", str(project)], input="n\n")
+    assert kept.exit_code == 0
+    assert (project.parent / gone / "leftover").exists()
+
+    removed = call("clean", what, "--params", project, "--yes", "--json")
+    assert printed(removed)["removed"] is True
+    assert not (project.parent / gone).exists()
+
+
+def test_plan_estimates_every_costly_stage(project):
+    result = printed(call("plan", "--params", project, "--json"))
+    assert [stage["stage"] for stage in result["stages"]] == ["validate", "extract", "diagnose", "visualize", "edit"]
+    assert all(stage["seconds"] >= 0 and stage["memory_mb"] > 0 for stage in result["stages"])
+
+
+@pytest.mark.parametrize(("scenario", "message"), [("fish", "OBJECT+BACKGROUND"), ("fish+moon", "unknown background")])
+def test_a_demo_of_nothing_known_is_refused(tmp_path, scenario, message):
+    result = call("demo", "--scenario", scenario, "--out", tmp_path / "demo")
+    assert result.exit_code == 2
+    assert message in result.stderr
