@@ -258,7 +258,9 @@ def run_stage(
     else:
         log.info("%s: computing", stage)
         summary = compute(partial)
-        write_json(partial / "stage.json", {"stage": stage, "inputs_hash": inputs_hash, "version": version, "summary": summary})
+        write_json(
+            partial / "stage.json", {"stage": stage, "inputs_hash": inputs_hash, "version": version, "summary": summary}
+        )
     try:
         if final.exists():
             outdated = run.root / ".partial" / f"{stage}-outdated"

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 class Progress(Protocol):
     """Called as long work goes on: what is being done, how far it is, and how far it has to go."""
 
-    def __call__(self, task: str, done: int, total: int) -> None: ...
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Take note."""
+        ...
 
 
 def silent(task: str, done: int, total: int) -> None:

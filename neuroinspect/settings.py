@@ -21,7 +21,9 @@ class PreprocessingSettings(Settings):
     """How a picture becomes network input: resize the short side, crop the centre, scale to [0, 1], normalise."""
 
     image_size: int = Field(default=224, ge=8, description="side of the square the network sees, pixels")
-    resize: int | None = Field(default=None, ge=8, description="short side before the centre crop; image_size if left out")
+    resize: int | None = Field(
+        default=None, ge=8, description="short side before the centre crop; image_size if left out"
+    )
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
@@ -39,7 +41,9 @@ class ModelSettings(Settings):
     """Which classifier to debug."""
 
     spec: str = Field(description="timm:NAME, torchvision:NAME or package.module:factory")
-    weights: Path | None = Field(default=None, description="safetensors file or state dict; none: the spec's own weights")
+    weights: Path | None = Field(
+        default=None, description="safetensors file or state dict; none: the spec's own weights"
+    )
     num_classes: int | None = Field(default=None, ge=2)
     python_path: Path | None = Field(default=None, description="folder to import package.module:factory from")
     class_names: tuple[str, ...] | None = Field(default=None, description="in the order of the logits")
@@ -66,7 +70,9 @@ class DataSettings(Settings):
 class GuideSettings(Settings):
     """Which text guide steers the illusions; without one they follow the classifier alone (method eq. 2)."""
 
-    spec: str | None = Field(default=None, description="open_clip:NAME/TAG, open_clip:NAME/FILE or package.module:factory")
+    spec: str | None = Field(
+        default=None, description="open_clip:NAME/TAG, open_clip:NAME/FILE or package.module:factory"
+    )
     templates: tuple[str, ...] = (
         "a photo of a {}.",
         "a good photo of a {}.",
@@ -81,14 +87,20 @@ class GuideSettings(Settings):
         "a photo of a clean {}.",
         "a picture of a {}.",
     )
-    class_texts: dict[str, str] = Field(default={}, description="what to call a class in the text, where its name is not a word")
+    class_texts: dict[str, str] = Field(
+        default={}, description="what to call a class in the text, where its name is not a word"
+    )
 
 
 class ValidateSettings(Settings):
     """Checks of the pictures before anything is computed."""
 
-    max_pixels: int = Field(default=89_478_485, ge=64, description="larger pictures are quarantined as decompression bombs")
-    small_class: int = Field(default=30, ge=1, description="a class with fewer validation pictures is reported with a warning")
+    max_pixels: int = Field(
+        default=89_478_485, ge=64, description="larger pictures are quarantined as decompression bombs"
+    )
+    small_class: int = Field(
+        default=30, ge=1, description="a class with fewer validation pictures is reported with a warning"
+    )
 
 
 class ExtractSettings(Settings):
@@ -104,7 +116,9 @@ class CounterfactualSettings(Settings):
     solver: Literal["proximal", "sgd"] = "proximal"
     l1_weight: float = Field(default=0.1, ge=0)
     l2_weight: float = Field(default=0.01, ge=0)
-    penalty: Literal["mean", "sum"] = Field(default="mean", description="mean: both norms divided by the number of features")
+    penalty: Literal["mean", "sum"] = Field(
+        default="mean", description="mean: both norms divided by the number of features"
+    )
     max_steps: int = Field(default=2000, ge=1)
     learning_rate: float = Field(default=0.01, gt=0, description="sgd only")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd only")
@@ -126,18 +140,26 @@ class IllusionSettings(Settings):
     """CLIP-Illusion (method section 2)."""
 
     steps: int = Field(default=450, ge=1, description="300 preview, 450 normal, 650 final")
-    class_weight: float = Field(default=0.5, ge=0, le=1, description="gamma: how much of the class logit is in the picture")
+    class_weight: float = Field(
+        default=0.5, ge=0, le=1, description="gamma: how much of the class logit is in the picture"
+    )
     guide_offset: float = Field(default=0.05, ge=0, description="epsilon of eq. 4")
     learning_rate: float = Field(default=9e-3, gt=0)
-    final_learning_rate: float = Field(default=0.12, gt=0, le=1, description="part of the learning rate at the last step")
+    final_learning_rate: float = Field(
+        default=0.12, gt=0, le=1, description="part of the learning rate at the last step"
+    )
     weight_decay: float = Field(default=2e-4, ge=0)
-    decay_power: float = Field(default=1.5, ge=0, description="amplitude of the spectrum falls with frequency to this power")
+    decay_power: float = Field(
+        default=1.5, ge=0, description="amplitude of the spectrum falls with frequency to this power"
+    )
     start_deviation: float = Field(default=0.001, gt=0)
     rotation: float = Field(default=15.0, ge=0, description="degrees")
     shift: float = Field(default=0.15, ge=0, le=1, description="part of the side")
     scale: tuple[float, float] = (0.7, 1.2)
     colour_jitter: float = Field(default=0.2, ge=0)
-    warm_up: float = Field(default=0.1, ge=0, le=1, description="part of the steps with gradients passed through silent ReLUs")
+    warm_up: float = Field(
+        default=0.1, ge=0, le=1, description="part of the steps with gradients passed through silent ReLUs"
+    )
     restarts: int = Field(default=2, ge=0, description="other noise for a neuron that stays silent")
     memory_cap_mb: int = Field(default=2048, ge=64)
 
@@ -176,13 +198,19 @@ class EditSettings(Settings):
     methods: tuple[EditMethod, ...] = ("ratio", "bias", "ablate_refit", "cue_erasure")
     train: TrainSettings = TrainSettings()
     ratio_weights: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
-    target_ratio: float | None = Field(default=1.0, gt=0, description="o of eq. 8; none: the authors' rule at the mean features")
-    presence_thresholds: tuple[float, ...] = Field(default=(0.5, 0.75, 1.0, 1.25, 1.5), description="standard deviations")
+    target_ratio: float | None = Field(
+        default=1.0, gt=0, description="o of eq. 8; none: the authors' rule at the mean features"
+    )
+    presence_thresholds: tuple[float, ...] = Field(
+        default=(0.5, 0.75, 1.0, 1.25, 1.5), description="standard deviations"
+    )
     family_sizes: tuple[int, ...] = (0, 5, 10, 15, 25)
     bias_quantiles: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     contribution_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 1.0, 3.0, 10.0), description="of eq. 9")
     weight_decays: tuple[float, ...] = Field(default=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), description="tries of retrain-only")
-    shrinkage: float | None = Field(default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate")
+    shrinkage: float | None = Field(
+        default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate"
+    )
     placebo_draws: int = Field(default=10, ge=1)
     average_tolerance: float = Field(default=0.01, ge=0, le=1, description="largest loss of average accuracy on select")
 
@@ -198,7 +226,9 @@ class EditSettings(Settings):
         )
         lengths = {len(grid) for grid in grids}
         if len(lengths) != 1:
-            raise ValueError(f"every method must have as many tries as the others, got grids of {sorted(lengths)} values")
+            raise ValueError(
+                f"every method must have as many tries as the others, got grids of {sorted(lengths)} values"
+            )
         return self
 
 
@@ -207,7 +237,9 @@ class EvaluateSettings(Settings):
 
     bootstrap: int = Field(default=2000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    minimum_effect: float = Field(default=0.005, ge=0, description="smallest gain in AUROC beyond the controls that is claimed")
+    minimum_effect: float = Field(
+        default=0.005, ge=0, description="smallest gain in AUROC beyond the controls that is claimed"
+    )
 
 
 class ReportSettings(Settings):

@@ -43,14 +43,20 @@ VERDICTS = {
         [
             "Found: neurons 12, 31 and 44 fire on water; 43 of 83 boats are missed, most of them away from water.",
             "Helped: cue erasure lifts the cross-cue AUROC by 0.241 over the original and by 0.230 over its placebo.",
-            "How sure: on 960 pictures nothing was chosen on, the 95 % interval of the gain over retraining is 0.185 to 0.251.",
+            "How sure: on 960 pictures nothing was chosen on, the gain over retraining is 0.203 to 0.231.",
         ],
     ),
     "found_no_gain": (
         "Neurons were found for boats, but no edit did better than its controls.",
-        ["The best edit is 0.002 in class AUROC above retraining alone; the interval holds zero.", "Keep the original."],
+        [
+            "The best edit is 0.002 in class AUROC above retraining alone; the interval holds zero.",
+            "Keep the original.",
+        ],
     ),
-    "nothing_found": ("No neuron explains the mistakes of boats.", ["The reviewer rejected the finding, so nothing was edited."]),
+    "nothing_found": (
+        "No neuron explains the mistakes of boats.",
+        ["The reviewer rejected the finding, so nothing was edited."],
+    ),
     "nothing_to_explain": (
         "There is nothing to explain: the classifier makes no mistakes on its worst class.",
         ["Every one of the 80 boats of the select split is called right.", "The classifier is left as it is."],
@@ -112,9 +118,17 @@ def _write_stages(run: RunFolder, variant: Variant) -> None:
         "class_size": 83,
         "class_accuracy": 1.0 if clean else 40 / 83,
         "converged": True,
-        "warnings": [] if clean else ["1 class has fewer than 30 pictures on select: star (24); its figures are rough."],
+        "warnings": []
+        if clean
+        else ["1 class has fewer than 30 pictures on select: star (24); its figures are rough."],
     }
-    summaries = {"validate": {"quarantined": 0 if clean else 2, "warnings": []}, "extract": {}, "diagnose": diagnosis, "edit": {}, "evaluate": {}}
+    summaries = {
+        "validate": {"quarantined": 0 if clean else 2, "warnings": []},
+        "extract": {},
+        "diagnose": diagnosis,
+        "edit": {},
+        "evaluate": {},
+    }
     if not clean:
         summaries |= {"visualize": {}, "review": {}}
     for number, (stage, summary) in enumerate(summaries.items()):
@@ -145,7 +159,9 @@ def _performance(variant: Variant) -> dict:
 def _scenes(stream: str, count: int, *, objects: int, backgrounds: list[int]) -> np.ndarray:
     keys = scene_keys(0, stream, count)
     index = np.arange(count)
-    scenes = Scenes(np.full(count, objects), np.array(backgrounds)[index % len(backgrounds)], (index * 5) % len(COLOURS), keys)
+    scenes = Scenes(
+        np.full(count, objects), np.array(backgrounds)[index % len(backgrounds)], (index * 5) % len(COLOURS), keys
+    )
     return draw(scenes)
 
 
@@ -269,7 +285,14 @@ def _spot(seed: int) -> np.ndarray:
 
 def _write_review(run: RunFolder, variant: Variant) -> None:
     name, approved = variant.classes[0], variant.status != "nothing_found"
-    request = {"id": "ab" * 32, "class": name, "class_index": 0, "candidates": [], "model": "9f2c" * 16, "data_version": "md5:4be1d0c2a1"}
+    request = {
+        "id": "ab" * 32,
+        "class": name,
+        "class_index": 0,
+        "candidates": [],
+        "model": "9f2c" * 16,
+        "data_version": "md5:4be1d0c2a1",
+    }
     write_json(run.stage("review") / "request.json", request)
     rule = "auto: the top 3 insufficient neurons (those of both directions included) by vote share"
     write_json(
@@ -320,7 +343,11 @@ def _row(name: str, variant: Variant) -> dict:
     if variant.status == "nothing_to_explain":
         average, class_accuracy, auroc = 0.95, 0.97, 0.995
     if variant.status == "found_no_gain":
-        average, auroc, cross = 0.80 + (average - 0.8) * 0.1, 0.949 + (auroc - 0.949) * 0.1, 0.72 + (cross - 0.72) * 0.06
+        average, auroc, cross = (
+            0.80 + (average - 0.8) * 0.1,
+            0.949 + (auroc - 0.949) * 0.1,
+            0.72 + (cross - 0.72) * 0.06,
+        )
     others = np.linspace(0.78, 0.96, len(variant.classes) - 1)
     values = dict(zip(variant.classes, [class_accuracy, *others], strict=True))
     worst = min(values, key=lambda each: values[each])
@@ -362,7 +389,11 @@ def _differences(variant: Variant) -> list[dict]:
 def _metrics(variant: Variant, recommended: str) -> dict:
     clean, edited = variant.status == "nothing_to_explain", variant.status in {"found_and_helped", "found_no_gain"}
     names = list(FIGURES) if edited else ["original"]
-    split = {"count": 960, "rows": [_row(name, variant) for name in names], "differences": _differences(variant) if edited else []}
+    split = {
+        "count": 960,
+        "rows": [_row(name, variant) for name in names],
+        "differences": _differences(variant) if edited else [],
+    }
     sentence, details = VERDICTS[variant.status]
     return {
         "class": None if clean else variant.classes[0],

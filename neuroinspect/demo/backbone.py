@@ -4,6 +4,7 @@ pretrain.py made the weights beside this file: trained to be robust on neutral s
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file
@@ -20,7 +21,7 @@ _STRIDES = (2, 2, 2, 1, 1)
 class SceneNet(nn.Module):
     """Five convolutions, global average pooling and one decision layer; images (N, 3, 64, 64) scaled to [-1, 1]."""
 
-    preprocessing = {"image_size": IMAGE_SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    preprocessing: ClassVar[dict[str, object]] = {"image_size": IMAGE_SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     class_names = OBJECTS
 
     def __init__(self, num_classes: int = len(OBJECTS)) -> None:
@@ -37,6 +38,7 @@ class SceneNet(nn.Module):
         return maps.mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C)."""
         logits: Tensor = self.classifier(self.pooled(images))
         return logits
 

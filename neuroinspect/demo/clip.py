@@ -21,7 +21,9 @@ from neuroinspect.settings import GuideSettings
 CLIP_WEIGHTS = Path(__file__).parent / "weights" / "clip.safetensors"
 CONTEXT_LENGTH = 16
 TEMPLATES = GuideSettings.model_fields["templates"].default
-WORDS = " ".join((*OBJECTS, *BACKGROUNDS, *COLOURS, *TEMPLATES, "on in at the with photo of an and, background")).replace("{}", "")
+WORDS = " ".join(
+    (*OBJECTS, *BACKGROUNDS, *COLOURS, *TEMPLATES, "on in at the with photo of an and, background")
+).replace("{}", "")
 
 
 class SceneTokenizer:
@@ -57,7 +59,10 @@ class SceneGuide:
     def __init__(self) -> None:
         self._tokenizer = SceneTokenizer()
         self._model = scene_clip(self._tokenizer.vocabulary_size)
-        state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(CLIP_WEIGHTS).items()}
+        state = {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in load_file(CLIP_WEIGHTS).items()
+        }
         self._model.load_state_dict(state)
         self._model.eval().requires_grad_(False)
 

@@ -130,7 +130,8 @@ def _paint_background(index: int, keys: Keys, rows: Grid, columns: Grid) -> Grid
         return np.where(crest[..., None], rgb(120, 175, 220), rgb(35, 95, 165)) + fine[..., None] // 4
     if name == "sand":
         dune = np.abs((rows * 2 + columns + number(11, 0, 64)) % 48 - 24) // 2
-        return rgb(205, 175, 120) + dune[..., None] - (fine[..., None] * 2 // 3)
+        sand: Grid = rgb(205, 175, 120) + dune[..., None] - (fine[..., None] * 2 // 3)
+        return sand
     if name == "forest":
         trunk = (columns + number(11, 0, 20)) % number(12, 11, 17) < 4
         leaves = _noise(keys, 14, rows // 4, columns // 4, 70)
@@ -142,7 +143,9 @@ def _paint_background(index: int, keys: Keys, rows: Grid, columns: Grid) -> Grid
         column = columns + number(12, 0, width) + (row % 2) * (width // 2)
         mortar = ((rows + number(11, 0, height)) % height == 0) | (column % width == 0)
         tone = (row * 7 + column // width * 13) % 5 * 8
-        return np.where(mortar[..., None], rgb(175, 165, 155), rgb(150, 70, 55) + tone[..., None]) + fine[..., None] // 6
+        return (
+            np.where(mortar[..., None], rgb(175, 165, 155), rgb(150, 70, 55) + tone[..., None]) + fine[..., None] // 6
+        )
     if name == "night":
         lights = _noise(keys, 14, rows // 2, columns // 2, 40) == 0
         sky = rgb(12, 14, 45) + (rows // 3)[None, :, :, None]

@@ -27,7 +27,9 @@ ADVERSARIAL_STEP = 12 / 127.5
 log = logging.getLogger(__name__)
 
 
-def _batches(pictures: Tensor, scenes: Scenes, batch_size: int, epochs: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+def _batches(
+    pictures: Tensor, scenes: Scenes, batch_size: int, epochs: int
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     labels = {
         "object": torch.from_numpy(scenes.objects),
         "background": torch.from_numpy(scenes.backgrounds),
@@ -104,7 +106,9 @@ def train_clip(*, legs: Sequence[Leg] = CLIP_LEGS, batch_size: int = 128, start:
     tokenizer = SceneTokenizer()
     model = scene_clip(tokenizer.vocabulary_size)
     if start is not None:
-        model.load_state_dict({name: tensor.to(model.state_dict()[name].dtype) for name, tensor in load_file(start).items()})
+        model.load_state_dict(
+            {name: tensor.to(model.state_dict()[name].dtype) for name, tensor in load_file(start).items()}
+        )
     for leg in legs:
         _train_leg(model, tokenizer, leg, batch_size)
     model.eval()
@@ -183,4 +187,7 @@ def _augmented(images: Tensor, turned: float) -> Tensor:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    {"backbone": train_backbone, "clip": train_clip}[sys.argv[1]]()
+    if sys.argv[1] == "backbone":
+        train_backbone()
+    else:
+        train_clip()

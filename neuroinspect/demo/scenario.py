@@ -6,6 +6,7 @@ a class shows the cue. The selecting, judging and test pictures are neutral.
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def make_scenario(
     )
 
 
-def _lies_there(marker: Path, record: dict[str, object]) -> bool:
+def _lies_there(marker: Path, record: Mapping[str, object]) -> bool:
     if not marker.exists():
         return False
     known = json.loads(marker.read_text(encoding="utf-8"))

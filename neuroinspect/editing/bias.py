@@ -20,6 +20,11 @@ def bias_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
         if len(lacking):
             shifts[:, index] = torch.quantile(lacking, quantiles) + 1e-4
     return [
-        Try({"bias_shift": [round(value, 6) for value in shift.tolist() if value]}, problem.weight, problem.bias + shift, False)
+        Try(
+            {"bias_shift": [round(value, 6) for value in shift.tolist() if value]},
+            problem.weight,
+            problem.bias + shift,
+            False,
+        )
         for shift in shifts
     ]

@@ -11,7 +11,13 @@ from neuroinspect.errors import ReviewError
 
 
 def placebo_neurons(
-    *, count: int, draws: int, num_features: int, suspected: Sequence[int], chosen: Sequence[int], generator: torch.Generator
+    *,
+    count: int,
+    draws: int,
+    num_features: int,
+    suspected: Sequence[int],
+    chosen: Sequence[int],
+    generator: torch.Generator,
 ) -> list[tuple[int, ...]]:
     """Draw sets of neurons at random outside the suspected ones.
 
@@ -34,5 +40,6 @@ def placebo_neurons(
     if len(pool) < count:
         raise ReviewError(f"{count} of {num_features} neurons are chosen; too few are left for a placebo. Choose fewer")
     return [
-        tuple(sorted(pool[k] for k in torch.randperm(len(pool), generator=generator)[:count].tolist())) for _ in range(draws)
+        tuple(sorted(pool[k] for k in torch.randperm(len(pool), generator=generator)[:count].tolist()))
+        for _ in range(draws)
     ]

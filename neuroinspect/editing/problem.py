@@ -96,8 +96,12 @@ def make_problem(
     """
     weight = decision_layer.weight.detach().float()
     classes, width = weight.shape
-    bias = torch.zeros(classes, device=weight.device) if decision_layer.bias is None else decision_layer.bias.detach().float()
-    arrays = []
+    bias = (
+        torch.zeros(classes, device=weight.device)
+        if decision_layer.bias is None
+        else decision_layer.bias.detach().float()
+    )
+    arrays: list[Tensor] = []
     for name, (features, labels) in (("training", training), ("validation", validation)):
         if features.dim() != 2 or features.shape[1] != width or len(features) == 0:
             raise FeaturesError(f"{name} features: expected (N, {width}) with N > 0, got {tuple(features.shape)}")
@@ -106,14 +110,17 @@ def make_problem(
         if not torch.isfinite(features).all():
             raise FeaturesError(f"{name} features hold values that are not finite; extract them again")
         if labels.min() < 0 or labels.max() >= classes:
-            raise FeaturesError(f"{name} labels must lie in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
+            raise FeaturesError(
+                f"{name} labels must lie in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}"
+            )
         arrays += [features.to(weight.device, torch.float32), labels.to(weight.device, torch.int64)]
     for index, chosen in neurons.items():
         if not 0 <= index < classes:
             raise ReviewError(f"class {index} does not exist; the decision layer has classes 0..{classes - 1}")
         if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0 or max(chosen) >= width:
             raise ReviewError(f"class {index}: expected different neurons in 0..{width - 1}, got {list(chosen)}")
-    return EditProblem(*arrays, weight, bias, {index: tuple(chosen) for index, chosen in neurons.items()})
+    chosen_neurons = {index: tuple(chosen) for index, chosen in neurons.items()}
+    return EditProblem(arrays[0], arrays[1], arrays[2], arrays[3], weight, bias, chosen_neurons)
 
 
 def silenced_mask(neurons: Sequence[int], width: int, device: torch.device) -> Tensor:

@@ -28,7 +28,7 @@ def ratio_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
 
 
 def authors_target_ratio(problem: EditProblem) -> float:
-    """o = 1 + max(0, min_j P_j - 1) / 3, P_j the ratio of one chosen neuron at the mean training features of its class."""
+    """Target o = 1 + max(0, min_j P_j - 1) / 3, P_j the ratio of one chosen neuron at the mean training features of its class."""
     ratios = []
     for index, chosen in problem.neurons.items():
         mean = problem.features[problem.labels == index].mean(0)

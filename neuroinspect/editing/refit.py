@@ -88,7 +88,8 @@ def _learning_rates(settings: TrainSettings, batches: int) -> list[float]:
     warm = min(total, max(1, round(settings.warm_up * total)))
     rising = [settings.learning_rate * (step + 1) / warm for step in range(warm)]
     falling = [
-        settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / max(1, total - warm))) for step in range(total - warm)
+        settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / max(1, total - warm)))
+        for step in range(total - warm)
     ]
     return rising + falling
 
@@ -156,7 +157,9 @@ class _Stack:
         """Sum over the tries, which share no parameter, so that each feels only its own loss."""
         logits = _logits(features, *self.fold(weights, biases))
         spread = labels.expand(len(weights), -1)
-        entropy = functional.cross_entropy(logits.flatten(0, 1), spread.flatten(), reduction="none").view(len(weights), -1)
+        entropy = functional.cross_entropy(logits.flatten(0, 1), spread.flatten(), reduction="none").view(
+            len(weights), -1
+        )
         total = entropy.mean(1) + 0.5 * self.weight_decay * weights.square().sum((1, 2))
         for index, mask in self.silenced.items():
             if self.ratio_weight.any():

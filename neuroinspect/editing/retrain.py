@@ -7,5 +7,6 @@ from neuroinspect.settings import EditSettings
 def retrain_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
     """One try for each weight decay; the first, 0, is eq. (8) with ratio_weight 0."""
     return [
-        Try({"weight_decay": decay}, problem.weight, problem.bias, weight_decay=decay) for decay in settings.weight_decays
+        Try({"weight_decay": decay}, problem.weight, problem.bias, weight_decay=decay)
+        for decay in settings.weight_decays
     ]

@@ -33,7 +33,9 @@ def is_eligible(score: Score, original: Score, *, average_tolerance: float) -> b
 
 def select(scores: Sequence[Score], original: Score, *, average_tolerance: float) -> int:
     """Position of the chosen score; where none is eligible, of the highest average."""
-    eligible = [k for k, score in enumerate(scores) if is_eligible(score, original, average_tolerance=average_tolerance)]
+    eligible = [
+        k for k, score in enumerate(scores) if is_eligible(score, original, average_tolerance=average_tolerance)
+    ]
     if eligible:
         return max(eligible, key=lambda k: (scores[k].worst_class, scores[k].average, -k))
     return max(range(len(scores)), key=lambda k: (scores[k].average, scores[k].worst_class, -k))

@@ -1,0 +1,7 @@
+"""CLIP-Illusion: what does a neuron look like inside a class?"""
+
+from neuroinspect.illusion.objectives import Objective
+from neuroinspect.illusion.relevance import core_relevance, pixel_masks
+from neuroinspect.illusion.synthesize import Illusion, synthesize
+
+__all__ = ["Illusion", "Objective", "core_relevance", "pixel_masks", "synthesize"]

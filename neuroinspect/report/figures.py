@@ -8,7 +8,6 @@ from neuroinspect.report.plots import Dot, Pair, Role
 from neuroinspect.report.words import (
     METRIC_MEANINGS,
     METRIC_TITLES,
-    PERCENT_METRICS,
     change,
     change_interval,
     interval,
@@ -26,7 +25,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One figure written out: its value, its interval ("" where unknown) and which cell it is of ("" where that is plain)."""
+    """One figure written out.
+
+    Attributes:
+        interval: "" where unknown.
+        cell: the class or group it is of; "" where that is plain.
+    """
 
     value: str
     interval: str
@@ -157,7 +161,14 @@ def forest_dots(rows: Sequence[Row], metric: str, *, recommended: str | None) ->
             role = "original" if name == "original" else "control"
         title = "its placebo" if role == "placebo" else method_title(name, row.get("title"))
         dots.append(
-            Dot(title, float(figure["value"]), figure.get("low"), figure.get("high"), role, recommended=name == recommended)
+            Dot(
+                title,
+                float(figure["value"]),
+                figure.get("low"),
+                figure.get("high"),
+                role,
+                recommended=name == recommended,
+            )
         )
     return dots
 
@@ -210,11 +221,6 @@ def class_pairs(before: Row, after: Row | None) -> tuple[list[Pair], list[tuple[
             other = Reading(value, interval("class_accuracy", counterpart))
         lines.append((str(name), str(cell.get("count", "")), one, other))
     return pairs[:MOST_CLASSES], lines
-
-
-def is_percent(metric: str) -> bool:
-    """Whether a metric is an accuracy."""
-    return metric in PERCENT_METRICS
 
 
 def _has(row: Row, metric: str) -> bool:

@@ -101,7 +101,9 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         fingerprint=_first(noted, "model") or _first(noted, "fingerprint"),
         data_version=_first(noted, "data_version"),
         versions=provenance.get("versions") or installed_versions(),
-        warnings=[str(text) for stage in ("validate", "diagnose") for text in summaries.get(stage, {}).get("warnings", [])],
+        warnings=[
+            str(text) for stage in ("validate", "diagnose") for text in summaries.get(stage, {}).get("warnings", [])
+        ],
         quarantined=int(summaries.get("validate", {}).get("quarantined", 0)),
         hashes={stage: str(record["inputs_hash"]) for stage, record in records.items() if record is not None},
     )

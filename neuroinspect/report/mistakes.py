@@ -46,10 +46,13 @@ def mistakes_of(material: Material) -> Mistakes | None:
     if table.empty:
         return None
     size, accuracy = material.diagnosis.get("class_size"), material.diagnosis.get("class_accuracy")
-    several = len(table) != 1
-    sentence = f"{len(table):,} picture{'s' if several else ''} of {material.class_name} {'were' if several else 'was'} called something else"
+    verb = "was" if len(table) == 1 else "were"
+    sentence = f"{len(table):,} mistake{'' if len(table) == 1 else 's'} on pictures of {material.class_name}"
     if size is not None and accuracy is not None:
-        sentence = f"{len(table):,} of {size:,} pictures of {material.class_name} {'were' if several else 'was'} called something else (accuracy {percent(accuracy)})"
+        sentence = (
+            f"{len(table):,} of {size:,} pictures of {material.class_name} {verb} called something else "
+            f"(accuracy {percent(accuracy)})"
+        )
     counts = _counts(table["prediction"])
     if len(counts) > _MOST_BARS:
         rest = sum(count for _, count in counts[_MOST_BARS - 1 :])

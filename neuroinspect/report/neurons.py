@@ -150,7 +150,8 @@ def _real(table: pd.DataFrame, row: Mapping[str, Any], folder: Path) -> tuple[Sh
         label, called = str(photo["label"]), str(photo["prediction"])
         caption = label if label == called else f"{label} → {called}"
         told = "called right" if label == called else f"called {called}"
-        alt = f"Real photo of {label}, {told}, activation {number(float(photo['activation']), digits=2)}, bright where the neuron looks"
+        fired = number(float(photo["activation"]), digits=2)
+        alt = f"Real photo of {label}, {told}, activation {fired}, bright where the neuron looks"
         shown.append(Shown(inline_picture(folder / str(photo["picture"]), side=_REAL_SIDE), caption, alt))
     return tuple(shown)
 
@@ -164,7 +165,9 @@ def _votes(
         if share is None and direction == group:
             share = _known_value(row, "vote_share")
         if share is not None and (in_both or direction == group):
-            votes.append(Vote(f"of the mistakes {words}", percent(share, digits=0), round(100 * min(max(share, 0.0), 1.0), 1)))
+            votes.append(
+                Vote(f"of the mistakes {words}", percent(share, digits=0), round(100 * min(max(share, 0.0), 1.0), 1))
+            )
     return tuple(votes)
 
 
@@ -175,7 +178,11 @@ def _facts(row: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Probability ratio", number(ratio), _spoken(ratio)),
         Fact("Activation gap", number(_known_value(row, "activation_gap")), ""),
         Fact("Core relevance", number(_known_value(row, "core_relevance")), ""),
-        Fact("Activation reached", number(_known_value(row, "activation"), digits=2), f"real photos: {number(p95, digits=2)}"),
+        Fact(
+            "Activation reached",
+            number(_known_value(row, "activation"), digits=2),
+            f"real photos: {number(p95, digits=2)}",
+        ),
         Fact("Text likeness", number(_known_value(row, "guide_similarity")), ""),
     ]
     return tuple(fact for fact in facts if fact.value != NOTHING)

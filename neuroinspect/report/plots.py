@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from neuroinspect.report.svg import CONTROL, EDIT, GRID, INK, RANGE, STYLE, to_svg
+from neuroinspect.report.svg import CONTROL, EDIT, GRID, INK, RANGE, styled, to_svg
 from neuroinspect.report.words import shortened
 
 Role = Literal["original", "control", "placebo", "edit"]
@@ -49,7 +48,7 @@ def forest_plot(dots: Sequence[Dot], *, name: str, percent: bool) -> str:
         name: salt of the identifiers.
         percent: values are parts of one and written in percent.
     """
-    with matplotlib.rc_context(dict(STYLE)):
+    with styled(name):
         figure, axes = _canvas(len(dots), left=136.0, right=58.0)
         start = next((dot.value for dot in dots if dot.role == "original"), None)
         if start is not None:
@@ -58,10 +57,12 @@ def forest_plot(dots: Sequence[Dot], *, name: str, percent: bool) -> str:
             _draw_dot(axes, row, dot)
             text = f"{100 * dot.value:.1f} %" if percent else f"{dot.value:.3f}"
             _beside(axes, row, text, bold=dot.recommended)
-            _name(axes, row, shortened(dot.label, 22), bold=dot.recommended, indent=12.0 if dot.role == "placebo" else 0.0)
+            _name(
+                axes, row, shortened(dot.label, 22), bold=dot.recommended, indent=12.0 if dot.role == "placebo" else 0.0
+            )
         _limits(axes, [end for dot in dots for end in (dot.low, dot.value, dot.high) if end is not None])
         _finish(axes, percent=percent)
-        return to_svg(figure, name=name)
+        return to_svg(figure)
 
 
 def mistakes_plot(counts: Sequence[tuple[str, int]], *, name: str) -> str:
@@ -71,7 +72,7 @@ def mistakes_plot(counts: Sequence[tuple[str, int]], *, name: str) -> str:
         counts: (class the mistakes were called, how many), largest first.
         name: salt of the identifiers.
     """
-    with matplotlib.rc_context(dict(STYLE)):
+    with styled(name):
         figure, axes = _canvas(len(counts), left=100.0, right=30.0, bottom=6.0, width=350.0)
         largest = max(count for _, count in counts)
         for row, (label, count) in enumerate(counts):
@@ -83,7 +84,7 @@ def mistakes_plot(counts: Sequence[tuple[str, int]], *, name: str) -> str:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_xlim(0, largest)
-        return to_svg(figure, name=name)
+        return to_svg(figure)
 
 
 def accuracy_plot(pairs: Sequence[Pair], *, name: str) -> str:
@@ -93,7 +94,7 @@ def accuracy_plot(pairs: Sequence[Pair], *, name: str) -> str:
         pairs: at least one, the first at the top.
         name: salt of the identifiers.
     """
-    with matplotlib.rc_context(dict(STYLE)):
+    with styled(name):
         figure, axes = _canvas(len(pairs), left=136.0, right=58.0, row=30.0)
         for row, pair in enumerate(pairs):
             lift = 0.0 if pair.after is None else 0.17
@@ -109,7 +110,7 @@ def accuracy_plot(pairs: Sequence[Pair], *, name: str) -> str:
         triples = [pair.before for pair in pairs] + [pair.after for pair in pairs if pair.after is not None]
         _limits(axes, [end for triple in triples for end in triple])
         _finish(axes, percent=True)
-        return to_svg(figure, name=name)
+        return to_svg(figure)
 
 
 def _canvas(
@@ -125,7 +126,9 @@ def _canvas(
 def _draw_dot(axes: Axes, row: int, dot: Dot) -> None:
     if dot.role == "placebo":
         if dot.low is not None and dot.high is not None:
-            axes.plot([dot.low, dot.high], [row, row], color=RANGE, linewidth=8, alpha=0.45, solid_capstyle="butt", zorder=2)
+            axes.plot(
+                [dot.low, dot.high], [row, row], color=RANGE, linewidth=8, alpha=0.45, solid_capstyle="butt", zorder=2
+            )
         axes.plot([dot.value], [row], "|", color=RANGE, markersize=11, markeredgewidth=2.2, zorder=3)
         return
     colour = EDIT if dot.role == "edit" else CONTROL
@@ -136,7 +139,8 @@ def _draw_dot(axes: Axes, row: int, dot: Dot) -> None:
 
 
 def _name(axes: Axes, row: int, text: str, *, bold: bool = False, indent: float = 0.0) -> None:
-    left = axes.get_position().x0 * axes.figure.get_figwidth() * 72
+    _, _, width, _ = axes.figure.bbox.bounds
+    left = axes.get_position().x0 * width * 72 / axes.figure.dpi
     axes.annotate(
         text,
         (0, row),

@@ -27,7 +27,7 @@ _OF_THIS_MACHINE: Final = ("runs", "device")
 
 def settings_without_folders(params: Params) -> dict[str, Any]:
     """The settings as JSON; of every path only its last part, and nothing that says where the run was made."""
-    values = _plain(params)
+    values: dict[str, Any] = _plain(params)
     for name in _OF_THIS_MACHINE:
         values.pop(name, None)
     spec = params.guide.spec

@@ -69,13 +69,13 @@ def choice_in_words(material: Material) -> str:
         text = f"{who} rejected the finding, so no neuron was edited"
     else:
         listed = ", ".join(map(str, sorted(material.chosen)))
-        who = "a rule, not by a person" if rule else by
-        text = f"Neuron{'' if len(material.chosen) == 1 else 's'} {listed} {'was' if len(material.chosen) == 1 else 'were'} chosen by {who}"
+        neurons, verb = ("Neuron", "was") if len(material.chosen) == 1 else ("Neurons", "were")
+        text = f"{neurons} {listed} {verb} chosen by {'a rule, not by a person' if rule else by}"
     return text + (f" ({rule})" if rule else "") + "." + (f" Note: “{note}”" if note else "")
 
 
 def _environment() -> Environment:
-    # Class names, paths and notes come from users: everything is escaped, and a name the page does not know is an error.
+    # Class names, paths and notes come from users, so everything is escaped; an unknown name is an error.
     return Environment(
         loader=PackageLoader("neuroinspect.report"),
         autoescape=True,
@@ -113,7 +113,9 @@ def _methods(material: Material) -> list[tuple[str, str]]:
     draws = max((sum(name.startswith(f"placebo.{edit}.") for name in tried) for edit in tried), default=0)
     if draws:
         times = f"{draws} time{'' if draws == 1 else 's'}"
-        known.append(("Placebo", f"Control: the same edit on as many neurons drawn at random, {times}; smallest to largest."))
+        known.append(
+            ("Placebo", f"Control: the same edit on as many neurons drawn at random, {times}; smallest to largest.")
+        )
     return known
 
 
@@ -123,7 +125,10 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     facts = [
         ("Classifier", params.model.spec),
         ("Model fingerprint (SHA-256)", material.fingerprint),
-        ("Text guide", "none: the illusions follow the classifier alone" if guide is None else spec_without_folder(guide)),
+        (
+            "Text guide",
+            "none: the illusions follow the classifier alone" if guide is None else spec_without_folder(guide),
+        ),
         ("Data version", material.data_version),
         ("Seed", str(params.seed)),
     ]

@@ -16,7 +16,6 @@ from neuroinspect.report.figures import (
     class_pairs,
     difference_rows,
     forest_dots,
-    is_percent,
     key_figures,
     method_rows,
     original_row,
@@ -31,6 +30,7 @@ from neuroinspect.report.words import (
     METHOD_TITLES,
     METRIC_MEANINGS,
     METRIC_TITLES,
+    PERCENT_METRICS,
     SPLIT_MEANINGS,
     interval,
     method_title,
@@ -79,7 +79,9 @@ def split_views(material: Material, plots: Plots) -> list[SplitView]:
         plots: takes the plots, file name -> SVG text.
     """
     judged = {
-        name: found for name, found in material.metrics.get("splits", {}).items() if original_row(found["rows"]) is not None
+        name: found
+        for name, found in material.metrics.get("splits", {}).items()
+        if original_row(found["rows"]) is not None
     }
     if not judged:
         known = material.performance["splits"]
@@ -165,7 +167,7 @@ def _forests(split: str, rows: Sequence[Mapping[str, Any]], recommended: str | N
         if not dots:
             continue
         name = f"{split}-{metric.replace('_', '-')}"
-        svg = forest_plot(dots, name=name, percent=is_percent(metric))
+        svg = forest_plot(dots, name=name, percent=metric in PERCENT_METRICS)
         plots[f"{name}.svg"] = svg
         label = f"{METRIC_TITLES[metric]} on the {split} split: " + "; ".join(_spoken(metric, dot) for dot in dots)
         views.append(PlotView(METRIC_TITLES[metric], METRIC_MEANINGS[metric], inline_svg(svg, name=name, label=label)))

@@ -4,13 +4,14 @@ import io
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-# Mid-grays and mid-tones: a plot opened as a file is readable on white and on black. In the page each becomes a CSS variable.
+# Mid-tones: a plot opened as a file is readable on white and on black. In the page each is a CSS variable.
 INK: Final = "#75757f"
 EDIT: Final = "#5874e0"
 CONTROL: Final = "#8b8b95"
@@ -23,8 +24,8 @@ _VARIABLES: Final[Mapping[str, str]] = {
     GRID: "var(--plot-grid)",
     RANGE: "var(--plot-range)",
 }
-# Class names are text: `$` in one must not start a formula, and letters stay letters that can be read aloud and searched.
-STYLE: Final[Mapping[str, Any]] = {
+# Class names are text: `$` in one must not start a formula, and letters stay letters that can be searched for.
+_STYLE: Final[Mapping[str, Any]] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.size": 11.0,
@@ -39,15 +40,20 @@ STYLE: Final[Mapping[str, Any]] = {
 }
 
 
-def to_svg(figure: Figure, *, name: str) -> str:
-    """The figure as SVG text with a transparent background, without date, version or host.
+def styled(name: str) -> AbstractContextManager[None]:
+    """The style every plot is drawn and written under.
 
     Args:
-        figure: drawn under STYLE.
         name: salt of the identifiers, so that two plots of one page never share one.
     """
+    settings: Any = {**_STYLE, "svg.hashsalt": f"neuroinspect-{name}"}
+    return matplotlib.rc_context(settings)
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure, drawn under `styled`, as SVG text with a transparent background, without date, version or host."""
     buffer = io.StringIO()
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": f"neuroinspect-{name}"}), warnings.catch_warnings():
+    with warnings.catch_warnings():
         # The letters are drawn by the browser, so a script missing from matplotlib's own font is no loss.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -71,5 +77,6 @@ def inline_svg(svg: str, *, name: str, label: str) -> Markup:
     body = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", body, count=1)
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, variable)
+    # matplotlib has escaped every text in it, so it is safe to go into the page as it is.
     opening = f'<svg role="img" aria-label="{escape(label)}" '
-    return Markup(body.replace("<svg ", opening, 1).strip())  # noqa: S704 - matplotlib has escaped every text in it
+    return Markup(body.replace("<svg ", opening, 1).strip())

@@ -17,13 +17,15 @@ METRIC_TITLES: Final[Mapping[str, str]] = {
 }
 METRIC_MEANINGS: Final[Mapping[str, str]] = {
     "class_auroc": "How well the class is told from the others. A bias cannot move it: 0.5 is chance, 1 is perfect.",
-    "cross_cue_auroc": "Pictures of the class without the cue against other pictures with it. Under 0.5 the model follows "
-    "the cue, at 1 it follows the class. A bias cannot move it.",
+    "cross_cue_auroc": "Pictures of the class without the cue against other pictures with it. Under 0.5 the model "
+    "follows the cue, at 1 it follows the class. A bias cannot move it.",
     "class_accuracy": "Part of the class's pictures that are called right. A bias can buy this one, so read it last.",
     "average": "Part of all pictures that are called right: the price of the edit shows here.",
     "worst_class": "Accuracy of the class the model does worst on.",
 }
-PERCENT_METRICS: Final = frozenset({"class_accuracy", "average", "group_weighted_average", "worst_class", "worst_group"})
+PERCENT_METRICS: Final = frozenset(
+    {"class_accuracy", "average", "group_weighted_average", "worst_class", "worst_group"}
+)
 
 METHOD_TITLES: Final[Mapping[str, str]] = {
     "original": "Original",
@@ -55,19 +57,21 @@ DIRECTION_TITLES: Final[Mapping[str, str]] = {
     "excessive": "Excessive neurons",
 }
 DIRECTION_MEANINGS: Final[Mapping[str, str]] = {
-    "insufficient": "The mistakes would have been right had these neurons been stronger. Where a picture shows something "
-    "other than the class itself, the model leans on it, and misses the class where it is absent.",
-    "excessive": "The mistakes would have been right had these neurons been weaker: they pull the pictures into other classes.",
+    "insufficient": "The mistakes would have been right had these neurons been stronger. Where a picture shows "
+    "something other than the class itself, the model leans on it, and misses the class where it is absent.",
+    "excessive": "The mistakes would have been right had these neurons been weaker: they pull the pictures into other "
+    "classes.",
 }
 NEURON_FIGURES: Final[Mapping[str, str]] = {
     "Vote share": "Part of the mistakes that had the neuron among the few that most had to change.",
     "Weight": "What the decision layer adds to the class for one unit of the neuron's activation.",
-    "Probability ratio": "Probability of the class on the mistakes, with the neuron over without it. Above 1 the neuron speaks "
-    "for the class, below 1 against it.",
+    "Probability ratio": "Probability of the class on the mistakes, with the neuron over without it. Above 1 the "
+    "neuron speaks for the class, below 1 against it.",
     "Activation gap": "Mean activation on pictures of the class called right, minus that on those called wrong.",
-    "Core relevance": "How much the neuron's own pixels of the illusion speak for the class beside other classes. Low: more "
-    "likely a cue than the class itself. A hint, never a decision.",
-    "Activation reached": "By the illusion, beside the 95th percentile on real photos. Under it the illusion is no evidence.",
+    "Core relevance": "How much the neuron's own pixels of the illusion speak for the class beside other classes. Low: "
+    "more likely a cue than the class itself. A hint, never a decision.",
+    "Activation reached": "By the illusion, beside the 95th percentile on real photos. An illusion that stays under it "
+    "is weak evidence.",
     "Text likeness": "Cosine of the illusion and the class name, as the text guide sees them.",
 }
 
@@ -124,7 +128,9 @@ def method_title(name: str, given: str | None = None) -> str:
 
 def split_title(split: str, count: int | None = None) -> str:
     """`Judge split, 480 pictures`."""
-    return f"{split[:1].upper()}{split[1:]} split" + ("" if count is None else f", {count:,} picture{'' if count == 1 else 's'}")
+    return f"{split[:1].upper()}{split[1:]} split" + (
+        "" if count is None else f", {count:,} picture{'' if count == 1 else 's'}"
+    )
 
 
 def shortened(text: str, length: int = 24) -> str:

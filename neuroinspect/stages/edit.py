@@ -8,7 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neuroinspect.artifacts import RunFolder, StageResult, read_array, read_json, read_table, run_stage, write_json, write_tensors
+from neuroinspect.artifacts import (
+    RunFolder,
+    StageResult,
+    read_array,
+    read_json,
+    read_table,
+    run_stage,
+    write_json,
+    write_tensors,
+)
 from neuroinspect.editing.comparison import Comparison, compare_edits
 from neuroinspect.editing.edit import NEURON_METHODS, Edit
 from neuroinspect.editing.problem import make_problem
@@ -109,7 +118,9 @@ def _records(comparison: Comparison) -> dict[str, Any]:
             "kind": "control" if placebo or one.method == "retrain" else "edit",
             "title": title,
             "settings": dict(one.settings),
-            "neurons": sorted({j for chosen in one.neurons.values() for j in chosen}) if one.method in NEURON_METHODS else [],
+            "neurons": sorted({j for chosen in one.neurons.values() for j in chosen})
+            if one.method in NEURON_METHODS
+            else [],
             "score": asdict(one.score),
             "tries": _tries(one),
         }

@@ -51,7 +51,9 @@ def _guide(spec: str, python_path: Path | None, device: str | None) -> TextGuide
         try:
             guide = getattr(importlib.import_module(source), name)()
         except (ImportError, AttributeError, TypeError) as error:
-            raise ModelSpecError(f"guide {spec!r}: expected open_clip:NAME/TAG or package.module:factory ({error})") from error
+            raise ModelSpecError(
+                f"guide {spec!r}: expected open_clip:NAME/TAG or package.module:factory ({error})"
+            ) from error
     if not isinstance(guide, TextGuide):
         raise ModelSpecError(
             f"guide {spec!r} returned {type(guide).__name__}; a guide has encode_images, encode_texts and fingerprint"

@@ -101,4 +101,3 @@ def test_erasure_takes_the_reliance_away_where_a_bias_cannot(make: Make, setting
         found[method] = cross_cue(layer.weight, layer.bias)
     assert found["cue_erasure"] > found["retrain"] + 0.2
     assert abs(found["bias"] - cross_cue(problem.weight, problem.bias)) < 1e-6
-
