@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
@@ -139,7 +140,7 @@ def _build_timm(name: str, num_classes: int | None) -> LoadedModel:
     from timm.data.config import resolve_model_data_config
 
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name[:6]}*")[:3]
+        near = get_close_matches(name, timm.list_models())
         raise ModelSpecError(f"timm has no model {name!r}{'; near it: ' + ', '.join(near) if near else ''}")
     options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     module = timm.create_model(name, pretrained=False, **options)
