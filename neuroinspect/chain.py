@@ -83,8 +83,9 @@ def run_stage_alone(name: str, run: RunFolder, params: Params, *, progress: Prog
 def _stage(name: str, run: RunFolder, params: Params, progress: Progress) -> StageResult:
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)
-    for warning in result.summary.get("warnings", ()):
-        log.warning("%s: %s", name, warning)
+    if not result.reused:
+        for warning in result.summary.get("warnings", ()):
+            log.warning("%s: %s", name, warning)
     if name == "validate":
         write_provenance(run, params)
     return result

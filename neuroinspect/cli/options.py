@@ -23,7 +23,7 @@ Overrides = Annotated[
 ReviewMode = Annotated[
     Literal["auto"] | None, typer.Option("--review", help="auto: decide by rule; the decision is marked unverified")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="show errors only")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="show warnings and errors only")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
 
 
