@@ -1,0 +1,53 @@
+"""Pictures as Fourier spectra with decorrelated colours: gradient steps in this space give natural, smooth pictures.
+
+Reference: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", section "Preconditioning and parameterization".
+"""
+
+import torch
+from torch import Tensor
+
+# Square root of the covariance of colours in ImageNet pictures, its longest row scaled to length 1 (Olah et al. 2017).
+_COLOUR_ROOT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+_LONGEST = max(sum(value * value for value in column) ** 0.5 for column in zip(*_COLOUR_ROOT, strict=True))
+
+
+def spectrum_shape(image_size: int) -> tuple[int, int, int, int]:
+    """Shape (3, H, W // 2 + 1, 2) of the spectrum of one square picture: colours, frequencies, real and imaginary part."""
+    return 3, image_size, image_size // 2 + 1, 2
+
+
+def frequency_scale(image_size: int, *, decay_power: float) -> Tensor:
+    """Amplitude of each frequency, 1 / f^decay_power with f in cycles for each pixel.
+
+    The lowest frequencies share the value of one cycle for each picture, so that the mean colour stays finite.
+
+    Args:
+        image_size: side of the picture in pixels.
+        decay_power: 0 treats all frequencies alike; natural pictures lie between 1 and 2.
+
+    Returns:
+        (H, W // 2 + 1).
+    """
+    rows = torch.fft.fftfreq(image_size)[:, None]
+    columns = torch.fft.rfftfreq(image_size)[None]
+    frequency = (rows**2 + columns**2).sqrt().clamp_min(1.0 / image_size)
+    return frequency**-decay_power
+
+
+def images_from(spectra: Tensor, scale: Tensor) -> Tensor:
+    """Pictures of spectra; differentiable.
+
+    Args:
+        spectra: (N, 3, H, W // 2 + 1, 2).
+        scale: (H, W // 2 + 1), from `frequency_scale`.
+
+    Returns:
+        (N, 3, H, W) in (0, 1).
+    """
+    side = spectra.shape[2]
+    colours = torch.fft.irfft2(torch.view_as_complex(spectra) * scale, s=(side, side), norm="ortho")
+    return torch.sigmoid(torch.einsum("rc,nchw->nrhw", _colour_matrix(colours), colours))
+
+
+def _colour_matrix(like: Tensor) -> Tensor:
+    return torch.tensor(_COLOUR_ROOT, dtype=like.dtype, device=like.device) / _LONGEST
