@@ -227,7 +227,7 @@ def test_a_missing_folder_is_named(folders: DataSettings, tmp_path: Path) -> Non
 
 
 def test_a_split_folder_inside_another_is_refused(folders: DataSettings, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="lies in data.train"):
+    with pytest.raises(DataError, match=r"lies in data\.train"):
         read_source(folders.model_copy(update={"validation": tmp_path / "train" / "cat"}))
 
 
