@@ -62,6 +62,11 @@ class Judge:
         self._groups = np.asarray(split.groups, dtype=object) if known else None
         self._strata = cell_strata(split.targets, self._groups)
 
+    @property
+    def count(self) -> int:
+        """Samples in the split."""
+        return len(self._split.targets)
+
     def statistics(self, layer: tuple[Tensor, Tensor]) -> dict[str, Statistic]:
         """The figures of one layer as statistics; those that need groups only where groups are known."""
         split, groups = self._split, self._groups
@@ -125,7 +130,7 @@ class Judge:
         return None if found is None else _rounded(found)
 
     def _range(self, statistics: Sequence[Statistic]) -> dict[str, float] | None:
-        once = np.ones((1, len(self._split.targets)))
+        once = np.ones((1, self.count))
         values = [float(one(once)[0]) for one in statistics]
         if not np.isfinite(values).all():
             return None
