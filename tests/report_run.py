@@ -167,7 +167,7 @@ def _scenes(stream: str, count: int, *, objects: int, backgrounds: list[int]) ->
 
 def _save(picture: np.ndarray, path: Path, *, side: int = 64) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC).save(path)
+    Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC).save(path, compress_level=1)
 
 
 def _write_diagnosis(run: RunFolder, data: Path, variant: Variant) -> None:

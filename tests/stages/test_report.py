@@ -3,12 +3,30 @@ import shutil
 
 import pytest
 
-from neuroinspect.artifacts import read_json, write_json
+from neuroinspect.artifacts import RunFolder, read_json, write_json
 from neuroinspect.errors import StageOrderError
 from neuroinspect.stages.report import report
 from tests.report_run import Variant, build_run
 
-VARIANT = Variant(groups=False)
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A run up to evaluate, drawn once."""
+    root = tmp_path_factory.mktemp("drawn")
+    return root, build_run(root, Variant(groups=False))[1]
+
+
+@pytest.fixture
+def fresh(drawn, tmp_path):
+    """A copy of it at a place of its own."""
+    return copied(drawn, tmp_path / "run")
+
+
+def copied(drawn, root):
+    """The drawn run as if it had been made in `root`."""
+    shutil.copytree(drawn[0], root)
+    data = drawn[1].data.model_copy(update={"train": root / "data/train", "validation": root / "data/validation"})
+    return RunFolder(root / "run"), drawn[1].model_copy(update={"data": data, "runs": root})
 
 
 def digests(folder):
@@ -19,27 +37,27 @@ def digests(folder):
     }
 
 
-def test_the_stage_writes_the_page_and_its_plots(tmp_path):
-    result = report(*build_run(tmp_path, VARIANT))
+def test_the_stage_writes_the_page_and_its_plots(fresh):
+    result = report(*fresh)
     assert (result.folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert result.summary["plots"] == sorted(path.name for path in (result.folder / "plots").iterdir())
     assert result.summary["status"] == "found_and_helped"
 
 
-def test_the_same_run_in_another_folder_gives_the_same_bytes(tmp_path):
-    one, two = report(*build_run(tmp_path / "one", VARIANT)), report(*build_run(tmp_path / "far" / "two", VARIANT))
+def test_the_same_run_in_another_folder_gives_the_same_bytes(drawn, fresh, tmp_path):
+    one, two = report(*fresh), report(*copied(drawn, tmp_path / "far" / "away"))
     assert digests(one.folder) == digests(two.folder)
 
 
-def test_a_finished_report_is_used_again(tmp_path):
-    run, params = build_run(tmp_path, VARIANT)
+def test_a_finished_report_is_used_again(fresh):
+    run, params = fresh
     assert not report(run, params).reused
     assert report(run, params).reused
 
 
 @pytest.mark.parametrize("change", ["decision", "title", "evaluate"])
-def test_a_report_is_made_anew_when_what_it_shows_changes(tmp_path, change):
-    run, params = build_run(tmp_path, VARIANT)
+def test_a_report_is_made_anew_when_what_it_shows_changes(fresh, change):
+    run, params = fresh
     report(run, params)
     if change == "decision":
         path = run.stage("review") / "decision.json"
@@ -57,14 +75,14 @@ def test_a_clean_model_gets_a_page_too(tmp_path):
     assert result.summary["plots"] == ["judge-classes.svg"]
 
 
-def test_without_a_verdict_there_is_no_report(tmp_path):
-    run, params = build_run(tmp_path, VARIANT)
+def test_without_a_verdict_there_is_no_report(fresh):
+    run, params = fresh
     shutil.rmtree(run.stage("evaluate"))
     with pytest.raises(StageOrderError, match="evaluate"):
         report(run, params)
 
 
-def test_progress_reaches_its_end(tmp_path):
+def test_progress_reaches_its_end(fresh):
     told = []
-    report(*build_run(tmp_path, VARIANT), progress=lambda task, done, total: told.append((task, done, total)))
+    report(*fresh, progress=lambda task, done, total: told.append((task, done, total)))
     assert told == [("report", 0, 1), ("report", 1, 1)]

@@ -1,6 +1,6 @@
 import pytest
 
-from neuroinspect.report import read_material
+from neuroinspect.report import read_material, render_page
 from tests.report_run import Variant, build_run
 
 
@@ -17,3 +17,17 @@ def material_of(tmp_path_factory):
         return made[variant]
 
     return material
+
+
+@pytest.fixture(scope="session")
+def page_of(material_of):
+    """The page of a drawn run, rendered once for each variant."""
+    made = {}
+
+    def page(**values):
+        variant = Variant(**values)
+        if variant not in made:
+            made[variant] = render_page(material_of(**values))
+        return made[variant]
+
+    return page

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from functools import lru_cache
 from html.parser import HTMLParser
 
 import pytest
@@ -42,6 +43,7 @@ class Outline(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
+outlined = lru_cache(Outline)
 VARIANTS = [
     {},
     {"test": True},
@@ -53,21 +55,21 @@ VARIANTS = [
 
 
 @pytest.fixture(params=VARIANTS, ids=str)
-def material(request, material_of):
-    return material_of(**request.param)
+def variant(request):
+    return request.param
 
 
-def test_the_page_is_well_formed_whatever_the_run_lacks(material):
-    outline = Outline(render_page(material).html)
+def test_the_page_is_well_formed_whatever_the_run_lacks(page_of, variant):
+    outline = outlined(page_of(**variant).html)
     assert outline.unbalanced == []
     assert outline.open == []
     assert "None" not in re.findall(r"\bNone\b", outline.words)
     assert [tag for tag, _ in outline.elements if tag == "h1"] == ["h1"]
 
 
-def test_the_page_asks_nothing_of_the_network(material):
-    html = render_page(material).html
-    outline = Outline(html)
+def test_the_page_asks_nothing_of_the_network(page_of, variant):
+    html = page_of(**variant).html
+    outline = outlined(html)
     assert outline.all("script") == outline.all("link") == []
     assert all(picture["src"].startswith("data:") for picture in outline.all("img"))
     assert all(link["href"].startswith("#") for link in outline.all("a"))
@@ -78,8 +80,8 @@ def test_the_page_asks_nothing_of_the_network(material):
     }
 
 
-def test_the_page_can_be_read_by_ear_and_by_keyboard(material):
-    outline = Outline(render_page(material).html)
+def test_the_page_can_be_read_by_ear_and_by_keyboard(page_of, variant):
+    outline = outlined(page_of(**variant).html)
     assert all(picture["alt"] for picture in outline.all("img"))
     assert all(header.get("scope") in {"col", "row"} for header in outline.all("th"))
     assert all(len(outline.all(landmark)) == 1 for landmark in ("main", "nav", "footer"))
@@ -92,20 +94,19 @@ def test_the_page_can_be_read_by_ear_and_by_keyboard(material):
     assert all(drawing.get("aria-hidden") == "true" or drawing.get("aria-label") for drawing in drawings)
 
 
-def test_the_same_material_gives_the_same_bytes(material):
-    assert render_page(material) == render_page(material)
+def test_the_same_material_gives_the_same_bytes(material_of, page_of):
+    assert render_page(material_of()) == page_of()
 
 
-def test_the_page_holds_no_path_of_the_machine(material):
-    html = render_page(material).html
+def test_the_page_holds_no_path_of_the_machine(material_of, page_of, variant):
+    material, html = material_of(**variant), page_of(**variant).html
     assert str(material.params.runs) not in html
     assert str(material.data_root) not in html
 
 
 @pytest.mark.parametrize("status", list(STATUS_LABELS))
-def test_the_verdict_is_told_by_words_and_glyph_and_not_by_colour_alone(material_of, status):
-    material = material_of(status=status)
-    html = render_page(material).html
+def test_the_verdict_is_told_by_words_and_glyph_and_not_by_colour_alone(material_of, page_of, status):
+    material, html = material_of(status=status), page_of(status=status).html
     verdict = html[html.index('<section id="verdict"') : html.index("</section>")]
     assert f'class="verdict {status}"' in verdict
     assert STATUS_LABELS[status] in Outline(verdict).words
@@ -113,8 +114,8 @@ def test_the_verdict_is_told_by_words_and_glyph_and_not_by_colour_alone(material
     assert '<svg class="icon"' in verdict
 
 
-def test_each_status_has_its_own_glyph(material_of):
-    pages = [render_page(material_of(status=status)).html for status in STATUS_LABELS]
+def test_each_status_has_its_own_glyph(page_of):
+    pages = [page_of(status=status).html for status in STATUS_LABELS]
     glyphs = [page[page.index('<svg class="icon"') :].partition("</svg>")[0] for page in pages]
     assert len(set(glyphs)) == len(STATUS_LABELS)
 
@@ -136,8 +137,8 @@ def test_a_title_with_markup_is_only_text(material_of):
     assert Outline(html).all("script") == []
 
 
-def test_every_section_that_shows_figures_names_its_split(material_of):
-    html = render_page(material_of(test=True)).html
+def test_every_section_that_shows_figures_names_its_split(page_of):
+    html = page_of(test=True).html
     for section, split in (("figures", "Judge split"), ("mistakes", "select split"), ("neurons", "select split")):
         part = html[html.index(f'<section id="{section}"') :].partition("</section>")[0]
         assert split in part
@@ -147,16 +148,16 @@ def test_every_section_that_shows_figures_names_its_split(material_of):
         assert "Test split" in part
 
 
-def test_a_clean_model_has_neither_mistakes_nor_neurons_nor_controls(material_of):
-    html = render_page(material_of(status="nothing_to_explain")).html
+def test_a_clean_model_has_neither_mistakes_nor_neurons_nor_controls(page_of):
+    html = page_of(status="nothing_to_explain").html
     for section in ("mistakes", "neurons", "controls"):
         assert f'id="{section}"' not in html
     assert 'id="figures"' in html
 
 
-def test_the_page_says_that_nobody_looked(material_of):
-    assert "unverified" in render_page(material_of()).html
-    assert "unverified, and promotion" not in render_page(material_of(auto=False)).html
+def test_the_page_says_that_nobody_looked(page_of):
+    assert "unverified" in page_of().html
+    assert "unverified, and promotion" not in page_of(auto=False).html
 
 
 def test_the_choice_is_told_in_words(material_of):

@@ -16,17 +16,17 @@ from neuroinspect.report.words import (
 def test_accuracies_are_percent_and_aurocs_are_not():
     assert metric_value("average", 0.8423) == "84.2\N{NO-BREAK SPACE}%"
     assert metric_value("class_auroc", 0.8423) == "0.842"
-    assert metric_value("class_auroc", None) == "–"
+    assert metric_value("class_auroc", None) == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize(
     ("metric", "value", "expected"),
     [
         ("class_auroc", 0.0361, "+0.036"),
-        ("class_auroc", -0.0361, "−0.036"),
+        ("class_auroc", -0.0361, "\N{MINUS SIGN}0.036"),
         ("class_auroc", -0.0004, "±0.000"),
         ("average", 0.065, "+6.5\N{NO-BREAK SPACE}points"),
-        ("average", None, "–"),
+        ("average", None, "\N{EN DASH}"),
     ],
 )
 def test_a_difference_shows_its_sign_and_its_unit(metric, value, expected):
@@ -35,8 +35,8 @@ def test_a_difference_shows_its_sign_and_its_unit(metric, value, expected):
 
 def test_the_unit_of_an_interval_is_said_once():
     assert interval("average", {"low": 0.78, "high": 0.816}) == "78.0 to 81.6\N{NO-BREAK SPACE}%"
-    assert change_interval("average", -0.01, 0.02) == "−1.0 to +2.0\N{NO-BREAK SPACE}points"
-    assert change_interval("class_auroc", -0.01, 0.02) == "−0.010 to +0.020"
+    assert change_interval("average", -0.01, 0.02) == "\N{MINUS SIGN}1.0 to +2.0\N{NO-BREAK SPACE}points"
+    assert change_interval("class_auroc", -0.01, 0.02) == "\N{MINUS SIGN}0.010 to +0.020"
 
 
 @pytest.mark.parametrize("figure", [None, {}, {"low": None, "high": 1.0}])
