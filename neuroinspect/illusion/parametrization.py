@@ -31,7 +31,7 @@ def frequency_scale(image_size: int, *, decay_power: float) -> Tensor:
     rows = torch.fft.fftfreq(image_size)[:, None]
     columns = torch.fft.rfftfreq(image_size)[None]
     frequency = (rows**2 + columns**2).sqrt().clamp_min(1.0 / image_size)
-    return frequency**-decay_power
+    return frequency.pow(-decay_power)
 
 
 def images_from(spectra: Tensor, scale: Tensor) -> Tensor:

@@ -22,13 +22,19 @@ class Pictured(Protocol):
     """The part of an illusion that core relevance needs."""
 
     @property
-    def neuron(self) -> int: ...
+    def neuron(self) -> int:
+        """Coordinate of the penultimate features."""
+        ...
 
     @property
-    def class_index(self) -> int: ...
+    def class_index(self) -> int:
+        """The class the picture was made for."""
+        ...
 
     @property
-    def image(self) -> Tensor: ...
+    def image(self) -> Tensor:
+        """(3, H, W) in [0, 1]."""
+        ...
 
 
 def pixel_masks(activation_maps: Tensor, *, image_size: int, threshold: float = 0.5, dim: float = 0.5) -> Tensor:
