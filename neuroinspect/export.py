@@ -50,17 +50,14 @@ def edited_state(classifier: Classifier, *, weight: Tensor, bias: Tensor) -> dic
         bias: (C,).
 
     Raises:
-        ModelError: shapes that differ, or a bias where the model has none.
+        ModelError: the shapes differ.
     """
     own = classifier.decision_layer
-    if weight.shape != own.weight.shape:
+    if weight.shape != own.weight.shape or bias.shape != own.bias.shape:
         raise ModelError(f"the edited layer is {tuple(weight.shape)}, the model's {tuple(own.weight.shape)}")
     name = next(name for name, module in classifier.module.named_modules() if module is own)
     prefix = f"{name}." if name else ""
     state = {key: tensor.detach().cpu().clone() for key, tensor in classifier.module.state_dict().items()}
     state[f"{prefix}weight"] = weight.detach().cpu().clone()
-    if own.bias is not None:
-        state[f"{prefix}bias"] = bias.detach().cpu().clone()
-    elif bias.any():
-        raise ModelError("the edit moved the bias, but the decision layer of this model has none; give it one")
+    state[f"{prefix}bias"] = bias.detach().cpu().clone()
     return state

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import psutil
 import torch
-from torch import Tensor
 
 from neuroinspect.classifier import Classifier
 from neuroinspect.counterfactual import explain_mistakes
@@ -157,8 +156,7 @@ def _layer_on_cpu(classifier: Classifier) -> torch.nn.Linear:
     own = classifier.decision_layer
     layer = torch.nn.Linear(own.in_features, own.out_features)
     layer.weight = torch.nn.Parameter(own.weight.detach().cpu().clone())
-    bias: Tensor = torch.zeros(own.out_features) if own.bias is None else own.bias.detach().cpu().clone()
-    layer.bias = torch.nn.Parameter(bias)
+    layer.bias = torch.nn.Parameter(own.bias.detach().cpu().clone())
     return layer.requires_grad_(False)
 
 
