@@ -175,10 +175,10 @@ def test_a_model_without_a_place_for_maps_is_refused() -> None:
     [
         ("resnet18", {}, "channel", 2),
         ("vit_tiny_patch16_224", {"img_size": 64, "depth": 2}, "tokens", 4),
-        ("vgg11", {}, "grad_cam", 2),
+        ("vgg11", {"mlp_ratio": 0.02}, "grad_cam", 2),
     ],
 )
-def test_kinds_of_maps_of_known_architectures(name: str, options: dict[str, int], kind: str, side: int) -> None:
+def test_kinds_of_maps_of_known_architectures(name: str, options: dict[str, float], kind: str, side: int) -> None:
     torch.manual_seed(0)
     module = timm.create_model(name, pretrained=False, num_classes=4, **options)
     classifier = Classifier(module, preprocessing=PreprocessingSettings(image_size=64), device="cpu")
