@@ -103,10 +103,10 @@ def performance_row(performance: Mapping[str, Any], split: str) -> Row:
 
 def reading(metric: str, row: Row) -> Reading:
     """One metric of one row, written out."""
-    figure = row.get(metric)
-    value = None if figure is None else figure.get("value")
-    cell = str(figure.get("name") or "") if figure is not None and metric in {"worst_class", "worst_group"} else ""
-    return Reading(metric_value(metric, value), interval(metric, figure), cell)
+    figure = row.get(metric) or {}
+    value = figure.get("value")
+    cell = "" if value is None else figure.get("name") or row.get(f"{metric}_name") or ""
+    return Reading(metric_value(metric, value), interval(metric, figure), str(cell))
 
 
 def key_figures(before: Row, after: Row | None, differences: Sequence[Row]) -> list[KeyFigure]:
@@ -188,8 +188,10 @@ def method_rows(rows: Sequence[Row], *, recommended: str | None) -> tuple[list[s
     return [METRIC_TITLES[metric] for metric in metrics], lines
 
 
-def difference_rows(differences: Sequence[Row], *, recommended: str | None) -> tuple[list[str], list[DifferenceRow]]:
-    """Headings and lines of the table of differences, the recommended edit first."""
+def difference_rows(
+    differences: Sequence[Row], *, recommended: str | None, titles: Mapping[str, str]
+) -> tuple[list[str], list[DifferenceRow]]:
+    """Headings and lines of the table of differences, the recommended edit first; `titles` names the methods."""
     metrics = [metric for metric in PLOT_METRICS if any(found["metric"] == metric for found in differences)]
     pairs = list(dict.fromkeys((found["name"], found["against"]) for found in differences))
     pairs.sort(key=lambda pair: pair[0] != recommended)
@@ -199,8 +201,9 @@ def difference_rows(differences: Sequence[Row], *, recommended: str | None) -> t
             _difference_cell(metric, _difference(differences, name=name, against=against, metric=metric))
             for metric in metrics
         ]
-        other = "its placebo" if against == "placebo" else method_title(against).lower()
-        lines.append(DifferenceRow(method_title(name), other, name == recommended, tuple(cells)))
+        other = "its placebo" if against == "placebo" else method_title(against, titles.get(against)).lower()
+        title = method_title(name, titles.get(name))
+        lines.append(DifferenceRow(title, other, name == recommended, tuple(cells)))
     return [METRIC_TITLES[metric] for metric in metrics], lines
 
 

@@ -181,7 +181,7 @@ def _facts(row: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact(
             "Activation reached",
             number(_known_value(row, "activation"), digits=2),
-            f"real photos: {number(p95, digits=2)}",
+            f"95 % of real photos: under {number(p95, digits=2)}",
         ),
         Fact("Text likeness", number(_known_value(row, "guide_similarity")), ""),
     ]

@@ -15,7 +15,7 @@ from neuroinspect.report.sections import mistakes_view, overview, split_views, t
 
 STATUS_LABELS: Final[Mapping[str, str]] = {
     "found_and_helped": "Found, and the edit helped",
-    "found_no_gain": "Found, but no gain beyond the controls",
+    "found_no_gain": "Found, but the edit did not surely help",
     "nothing_found": "Nothing found",
     "nothing_to_explain": "Nothing to explain",
 }
@@ -109,7 +109,11 @@ def _left_out(quarantined: int) -> list[str]:
 def _methods(material: Material) -> list[tuple[str, str]]:
     """Name and meaning of each method that was tried, controls included."""
     tried = material.edit.get("methods", {})
-    known = [(words.METHOD_TITLES[name], meaning) for name, meaning in words.METHOD_MEANINGS.items() if name in tried]
+    known = [
+        (words.method_title(name, tried[name].get("title")), meaning)
+        for name, meaning in words.METHOD_MEANINGS.items()
+        if name in tried
+    ]
     draws = max((sum(name.startswith(f"placebo.{edit}.") for name in tried) for edit in tried), default=0)
     if draws:
         times = f"{draws} time{'' if draws == 1 else 's'}"

@@ -119,16 +119,15 @@ def mistakes_view(mistakes: Mistakes, plots: Plots) -> PlotView:
 def tries(material: Material) -> list[tuple[str, str, str, str, bool, bool]]:
     """Lines about how each method was tuned: method, settings, worst class, average, eligible, chosen."""
     lines = []
-    for name, method in material.edit.get("methods", {}).items():
-        if str(name).startswith("placebo."):
-            continue
+    methods = {name: made for name, made in material.edit.get("methods", {}).items() if not name.startswith("placebo.")}
+    order = {name: rank for rank, name in enumerate(METHOD_TITLES)}
+    for name, method in sorted(methods.items(), key=lambda item: (order.get(item[0], len(order)), item[0])):
         for made in method.get("tries", []):
             settings = ", ".join(f"{key} {value}" for key, value in sorted(made.get("settings", {}).items()))
             title = method_title(name, method.get("title"))
             figures = (percent(_scalar(made.get("worst_class"))), percent(_scalar(made.get("average"))))
             lines.append((title, settings, *figures, bool(made.get("eligible")), bool(made.get("chosen"))))
-    order = {title: rank for rank, title in enumerate(METHOD_TITLES.values())}
-    return sorted(lines, key=lambda line: order.get(line[0], len(order)))
+    return lines
 
 
 def _split_view(name: str, found: Mapping[str, Any], recommended: str | None, plots: Plots) -> SplitView:
@@ -137,7 +136,9 @@ def _split_view(name: str, found: Mapping[str, Any], recommended: str | None, pl
     if before is None:
         raise ValueError(f"split {name}: metrics.json has no row of the original")
     columns, methods = method_rows(rows, recommended=recommended)
-    difference_columns, changes = difference_rows(differences, recommended=recommended)
+    difference_columns, changes = difference_rows(
+        differences, recommended=recommended, titles={row["name"]: row.get("title") or "" for row in rows}
+    )
     pairs, lines = class_pairs(before, after)
     classes = accuracy_plot(pairs, name=f"{name}-classes")
     plots[f"{name}-classes.svg"] = classes

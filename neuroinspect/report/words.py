@@ -120,10 +120,12 @@ def change_interval(metric: str, low: float | None, high: float | None) -> str:
 
 
 def method_title(name: str, given: str | None = None) -> str:
-    """What a method is called on the page; a placebo is named after the edit it stands beside."""
+    """What a method is called on the page: as the stages call it, else as this page does; a placebo after its edit."""
+    if given:
+        return given
     if name.startswith("placebo."):
-        return f"Placebo of {method_title(name.split('.')[1]).lower()}"
-    return METHOD_TITLES.get(name) or given or name
+        return f"Placebo: {method_title(name.split('.')[1])}"
+    return METHOD_TITLES.get(name, name)
 
 
 def split_title(split: str, count: int | None = None) -> str:

@@ -8,6 +8,7 @@ from neuroinspect.report.figures import (
     method_rows,
     ordered_rows,
     performance_row,
+    reading,
     recommended_row,
 )
 
@@ -66,7 +67,7 @@ def test_no_edit_is_shown_where_the_original_is_recommended(recommended):
 )
 def test_a_difference_is_clear_only_where_its_interval_leaves_out_zero(low, high, trend):
     found = {"name": "ratio", "against": "retrain", "metric": "average", "value": 0.0, "low": low, "high": high}
-    _, lines = difference_rows([found], recommended="ratio")
+    _, lines = difference_rows([found], recommended="ratio", titles={})
     assert lines[0].cells[0][2] == trend
 
 
@@ -74,8 +75,15 @@ def test_the_recommended_edit_leads_the_differences():
     found = [
         {"name": name, "against": "retrain", "metric": "average", "value": 0.1} for name in ("ratio", "cue_erasure")
     ]
-    _, lines = difference_rows(found, recommended="cue_erasure")
+    _, lines = difference_rows(found, recommended="cue_erasure", titles={"ratio": "The paper's edit"})
     assert [line.recommended for line in lines] == [True, False]
+    assert [line.title for line in lines] == ["Cue erasure", "The paper's edit"]
+
+
+@pytest.mark.parametrize("more", [{"worst_class": {"name": "boat", "value": 0.5}}, {"worst_class_name": "boat"}])
+def test_the_worst_class_is_named(more):
+    figures = {"worst_class": {"value": 0.5}, **more}
+    assert reading("worst_class", figures).cell == "boat"
 
 
 def test_classes_come_worst_first_and_those_without_pictures_last():

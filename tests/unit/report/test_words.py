@@ -45,11 +45,12 @@ def test_an_unknown_interval_is_left_out(figure):
 
 
 def test_a_placebo_is_named_after_its_edit():
-    assert method_title("placebo.cue_erasure") == "Placebo of cue erasure"
+    assert method_title("placebo.cue_erasure") == "Placebo: Cue erasure"
 
 
 def test_a_method_from_outside_keeps_its_own_title():
     assert method_title("mine", "My edit") == "My edit"
+    assert method_title("ratio", "The paper's edit") == "The paper's edit"
     assert method_title("mine") == "mine"
 
 
