@@ -1,4 +1,5 @@
 # Two commands on a bare machine (Python 3.11 to 3.13, make, git):  make demo  and  make test.
+# PYTHON=... chooses the interpreter; without it the first of python3.11, 3.12 and 3.13 that is found.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format install
 
@@ -35,7 +36,7 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \
-	    for candidate in python3.11 python3.12 python3.13 python3; do \
+	    for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	        if $$candidate -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	            found=$$candidate; break; \
 	        fi; \
