@@ -82,6 +82,7 @@ def _pictures(params: Params, classifier: Classifier, paths: list[Path]) -> list
     size = min(params.extract.batch_size, len(paths))
     batch = classifier.normalize(images.repeat(-(-size // len(images)), 1, 1, 1)[:size].to(classifier.device))
     with torch.no_grad():
+        classifier.features(batch[:1])  # the first pass also sets the backend up
         forward, _ = _timed(lambda: classifier.features(batch))
     decode_one, forward_one = decoding / len(sample), forward / size
     features_mb = len(paths) * classifier.num_features * 4 / _MEGABYTE
