@@ -30,23 +30,20 @@ def saved_bytes(compute: Callable[[], Tensor]) -> int:
 
 
 def images_under_cap(compute: Callable[[int], Tensor], *, cap_mb: int, wanted: int) -> int:
-    """Largest batch that stays under a cap.
+    """Largest even batch that stays under a cap, or 1.
 
     Weights are saved too, but only once: the difference between two pictures and one is what a picture costs.
 
     Args:
         compute: one forward pass with the given number of pictures; its result is the loss.
         cap_mb: megabytes for the pictures of a batch, weights not counted.
-        wanted: pictures there are.
+        wanted: most pictures asked for, even.
 
     Returns:
-        1 to `wanted`; 1 also where a single picture is over the cap, with a warning in the log.
+        An even number up to `wanted`; 1 where two pictures are over the cap, with a warning in the log where one is.
     """
-    if wanted == 1:
-        return 1
-    each = (saved_bytes(lambda: compute(2)) - saved_bytes(lambda: compute(1))) * _WORKSPACE
-    if each > cap_mb * _MEGABYTE:
-        log.warning(
-            "one picture needs about %d MB, over memory_cap_mb = %d; they are made one by one", each / _MEGABYTE, cap_mb
-        )
-    return max(1, min(wanted, int(cap_mb * _MEGABYTE / max(each, 1.0))))
+    each = (saved_bytes(lambda: compute(2)) - saved_bytes(lambda: compute(1))) * _WORKSPACE / _MEGABYTE
+    if each > cap_mb:
+        log.warning("one picture needs about %d MB, over memory_cap_mb = %d; they are made one by one", each, cap_mb)
+    fitting = min(wanted, int(cap_mb / max(each, 1 / _MEGABYTE)))
+    return max(1, fitting - fitting % 2)

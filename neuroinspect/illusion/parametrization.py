@@ -31,7 +31,8 @@ def frequency_scale(image_size: int, *, decay_power: float) -> Tensor:
     rows = torch.fft.fftfreq(image_size)[:, None]
     columns = torch.fft.rfftfreq(image_size)[None]
     frequency = (rows**2 + columns**2).sqrt().clamp_min(1.0 / image_size)
-    return frequency.pow(-decay_power)
+    scale: Tensor = frequency.pow(-decay_power)
+    return scale
 
 
 def images_from(spectra: Tensor, scale: Tensor) -> Tensor:
@@ -46,8 +47,10 @@ def images_from(spectra: Tensor, scale: Tensor) -> Tensor:
     """
     side = spectra.shape[2]
     colours = torch.fft.irfft2(torch.view_as_complex(spectra) * scale, s=(side, side), norm="ortho")
-    return torch.sigmoid(torch.einsum("rc,nchw->nrhw", _colour_matrix(colours), colours))
+    images: Tensor = torch.sigmoid(torch.einsum("rc,nchw->nrhw", _colour_matrix(colours), colours))
+    return images
 
 
 def _colour_matrix(like: Tensor) -> Tensor:
-    return torch.tensor(_COLOUR_ROOT, dtype=like.dtype, device=like.device) / _LONGEST
+    matrix: Tensor = torch.tensor(_COLOUR_ROOT, dtype=like.dtype, device=like.device) / _LONGEST
+    return matrix
