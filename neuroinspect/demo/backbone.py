@@ -21,7 +21,11 @@ _STRIDES = (2, 2, 2, 1, 1)
 class SceneNet(nn.Module):
     """Five convolutions, global average pooling and one decision layer; images (N, 3, 64, 64) scaled to [-1, 1]."""
 
-    preprocessing: ClassVar[dict[str, object]] = {"image_size": IMAGE_SIZE, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    preprocessing: ClassVar[dict[str, object]] = {
+        "image_size": IMAGE_SIZE,
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.5, 0.5, 0.5),
+    }
     class_names = OBJECTS
 
     def __init__(self, num_classes: int = len(OBJECTS)) -> None:

@@ -74,14 +74,28 @@ def train_backbone(*, count: int = 20000, epochs: int = 10, batch_size: int = 12
         if step % 50 == 0:
             log.info("step %d of %d: loss %.3f", step, steps, loss.item())
     model.eval()
-    save_file(dict(model.backbone.state_dict()), BACKBONE_WEIGHTS)
     check = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
     with torch.no_grad():
         features = model.pooled(scale(torch.from_numpy(draw(check))))
         for name, truth in (("object", check.objects), ("background", check.backgrounds), ("colour", check.colours)):
             right = heads[name](features).argmax(1) == torch.from_numpy(truth)
             log.info("%s: %.3f right on neutral scenes", name, right.float().mean())
-        log.info("%.3f of the features are zero", (features == 0).float().mean())
+    rescale_features(model, pictures[:2000])
+    save_file(dict(model.backbone.state_dict()), BACKBONE_WEIGHTS)
+
+
+@torch.no_grad()
+def rescale_features(model: SceneNet, pictures: Tensor) -> None:
+    """Give every neuron a standard deviation of one on these pictures.
+
+    The penalty on the features lets them shrink while the heads grow. What stands before the last ReLU is scaled, which
+    scales the neuron and changes nothing else.
+    """
+    deviation = model.pooled(scale(pictures)).std(0)
+    factor = torch.where(deviation > 0, 1 / deviation.clamp_min(1e-12), 1.0)
+    last = model.backbone[-2]
+    last.weight.mul_(factor)
+    last.bias.mul_(factor)
 
 
 @dataclass(frozen=True, slots=True)
