@@ -1,0 +1,125 @@
+"""Illusions kept beside the runs under a hash of all they depend on, so that no run makes the same picture twice."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neuroinspect.artifacts import content_hash, read_tensors, write_tensors
+from neuroinspect.classifier import Classifier
+from neuroinspect.errors import ArtifactError
+from neuroinspect.illusion import Illusion, Objective, synthesize
+from neuroinspect.settings import IllusionSettings
+from neuroinspect.text_guide import GuidedTexts
+
+# Raise it when the same key gives another picture.
+ILLUSION_VERSION = 1
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IllusionMaker:
+    """Makes illusions, or takes them from the cache.
+
+    Attributes:
+        classifier: the model.
+        fingerprint: its fingerprint, computed once.
+        guide: with the class texts, or None.
+        settings: of the loop.
+        seed: of the noise and the transforms.
+        folder: of the cache.
+    """
+
+    classifier: Classifier
+    fingerprint: str
+    guide: GuidedTexts | None
+    settings: IllusionSettings
+    seed: int
+    folder: Path
+
+    def make(self, pairs: Sequence[tuple[int, int]], objective: Objective) -> list[Illusion]:
+        """Illusions of (neuron, class index) pairs, in their order.
+
+        Raises:
+            ModelError: a neuron or a class that the model does not have.
+            RunFolderError: the cache cannot be written.
+        """
+        found = {pair: self._read(pair, objective) for pair in pairs}
+        missing = [pair for pair, illusion in found.items() if illusion is None]
+        made = synthesize(
+            self.classifier,
+            missing,
+            guide=self.guide,
+            settings=self.settings,
+            generator=torch.Generator().manual_seed(self.seed),
+            objective=objective,
+        )
+        for pair, illusion in zip(missing, made, strict=True):
+            self._write(pair, objective, illusion)
+            found[pair] = illusion
+        log.info("%d of %d pictures taken from the cache", len(found) - len(missing), len(found))
+        return [illusion for illusion in (found[pair] for pair in pairs) if illusion is not None]
+
+    def path(self, pair: tuple[int, int], objective: Objective) -> Path:
+        """File of one picture: its name is the hash of everything the picture depends on."""
+        key: Mapping[str, Any] = {
+            "version": ILLUSION_VERSION,
+            "classifier": self.fingerprint,
+            "neuron": pair[0],
+            "class_index": pair[1],
+            "objective": str(objective),
+            "guide": None if objective is Objective.FEATURE_VISUALIZATION else guide_key(self.guide, pair[1]),
+            # How many pictures are made at once does not change them.
+            "settings": self.settings.model_dump(mode="json", exclude={"memory_cap_mb"}),
+            "seed": self.seed,
+        }
+        return self.folder / f"{content_hash(key)}.safetensors"
+
+    def _write(self, pair: tuple[int, int], objective: Objective, illusion: Illusion) -> None:
+        similarity = torch.nan if illusion.guide_similarity is None else illusion.guide_similarity
+        figures = (illusion.activation, illusion.class_logit, similarity, illusion.restarts)
+        write_tensors(
+            self.path(pair, objective),
+            {
+                "image": illusion.image,
+                "pixel_mask": illusion.pixel_mask,
+                "history": illusion.history,
+                "figures": torch.tensor(figures, dtype=torch.float64),
+            },
+        )
+
+    def _read(self, pair: tuple[int, int], objective: Objective) -> Illusion | None:
+        path = self.path(pair, objective)
+        if not path.exists():
+            return None
+        try:
+            kept = read_tensors(path)
+            activation, class_logit, similarity, restarts = kept["figures"].tolist()
+        except (ArtifactError, KeyError, ValueError):
+            log.warning("the kept picture %s is damaged; it is made again", path)
+            return None
+        return Illusion(
+            neuron=pair[0],
+            class_index=pair[1],
+            image=kept["image"],
+            pixel_mask=kept["pixel_mask"],
+            activation=activation,
+            class_logit=class_logit,
+            guide_similarity=None if similarity != similarity else similarity,
+            restarts=int(restarts),
+            history=kept["history"],
+        )
+
+
+def guide_key(guide: GuidedTexts | None, class_index: int) -> Mapping[str, Any] | None:
+    """What of the guide a picture of a class depends on, JSON-like."""
+    if guide is None:
+        return None
+    return {
+        "fingerprint": guide.guide.fingerprint,
+        "text": guide.texts[class_index],
+        "templates": list(guide.templates),
+    }
