@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neuroinspect.classifier import Classifier
-from neuroinspect.errors import ModelError
+from neuroinspect.errors import FeaturesError, ModelError
 from neuroinspect.illusion.loop import Finished, Job, Pair, forward, optimize
 from neuroinspect.illusion.memory import images_under_cap
 from neuroinspect.illusion.objectives import Objective
@@ -33,7 +33,7 @@ class Illusion:
         activation: of the neuron on the finished picture.
         class_logit: of the class on the finished picture.
         guide_similarity: cosine of finished picture and class text; None without a guide.
-        restarts: how often other noise was tried because the neuron stayed silent.
+        restarts: 0 for the first try; at each further one other noise was taken and the class weight divided by 4.
         history: (T,), activation on the transformed picture at each step.
     """
 
@@ -56,10 +56,13 @@ def synthesize(
     settings: IllusionSettings,
     generator: torch.Generator,
     objective: Objective = Objective.ILLUSION,
+    floors: Sequence[float] | None = None,
 ) -> list[Illusion]:
     """Make one picture for each (neuron, class) pair.
 
-    The picture of a pair depends on the generator's seed, not on its state, and not on the other pairs.
+    The picture of a pair depends on the generator's seed, not on its state, and not on the other pairs. A picture in
+    which its neuron stays silent is tried again, up to `settings.restarts` times, from other noise and with less weight
+    on the class (the paper has no such rule: its pictures of a neuron the class speaks against show the class alone).
 
     Args:
         classifier: the model; its weights are not touched.
@@ -69,15 +72,18 @@ def synthesize(
         settings: of the loop.
         generator: its seed is the seed of all pictures.
         objective: plain feature visualization looks at the neuron alone, without class and guide.
+        floors: activation each picture has to reach, such as a high percentile on real pictures; None: more than its
+            grey start.
 
     Returns:
-        Illusions in the order of the pairs. One that could not wake its neuron keeps its best try; compare `activation`
-        with the neuron's range on real pictures.
+        Illusions in the order of the pairs. Where no try is high enough the one with the highest activation is kept;
+        compare `activation` with the neuron's range on real pictures.
 
     Raises:
         ModelError: a neuron or a class that the model does not have.
+        FeaturesError: not one floor for each pair.
     """
-    _check(classifier, pairs)
+    _check(classifier, pairs, floors)
     if not pairs:
         return []
     job = _job(classifier, pairs, guide, settings, generator.initial_seed(), objective)
@@ -93,10 +99,14 @@ def synthesize(
             batch = [pairs[place] for place in _even(places, chunk)]
             finished = optimize(job, batch, restart)
             for place, attempt in zip(places, _illusions(job, batch, finished), strict=False):
-                known = best.get(place, attempt)
-                better = attempt if attempt.activation > known.activation else known
-                best[place] = replace(better, restarts=restart)
-            silent += [place for place, risen in zip(places, finished.risen.tolist(), strict=False) if not risen]
+                if place not in best or attempt.activation > best[place].activation:
+                    best[place] = replace(attempt, restarts=restart)
+            risen = dict(zip(places, finished.risen.tolist(), strict=False))
+            silent += [
+                place
+                for place in places
+                if not (risen[place] if floors is None else best[place].activation >= floors[place])
+            ]
         waiting = silent
         if not waiting:
             break
@@ -112,7 +122,9 @@ def _even(places: list[int], chunk: int) -> list[int]:
     return places + places[-1:] if len(places) % 2 and chunk > 1 else places
 
 
-def _check(classifier: Classifier, pairs: Sequence[Pair]) -> None:
+def _check(classifier: Classifier, pairs: Sequence[Pair], floors: Sequence[float] | None) -> None:
+    if floors is not None and len(floors) != len(pairs):
+        raise FeaturesError(f"expected one floor for each of {len(pairs)} pairs, got {len(floors)}")
     for neuron, class_index in pairs:
         if not 0 <= neuron < classifier.num_features or not 0 <= class_index < classifier.num_classes:
             raise ModelError(

@@ -20,6 +20,15 @@ ILLUSION_VERSION = 1
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A picture to make: of a neuron in a class, tried again while its activation is under the floor."""
+
+    neuron: int
+    class_index: int
+    floor: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class IllusionMaker:
     """Makes illusions, or takes them from the cache.
@@ -40,49 +49,51 @@ class IllusionMaker:
     seed: int
     folder: Path
 
-    def make(self, pairs: Sequence[tuple[int, int]], objective: Objective) -> list[Illusion]:
-        """Illusions of (neuron, class index) pairs, in their order.
+    def make(self, wishes: Sequence[Wish], objective: Objective) -> list[Illusion]:
+        """The wished pictures, in their order.
 
         Raises:
             ModelError: a neuron or a class that the model does not have.
             RunFolderError: the cache cannot be written.
         """
-        found = {pair: self._read(pair, objective) for pair in pairs}
-        missing = [pair for pair, illusion in found.items() if illusion is None]
+        found = {wish: self._read(wish, objective) for wish in wishes}
+        missing = [wish for wish, illusion in found.items() if illusion is None]
         made = synthesize(
             self.classifier,
-            missing,
+            [(wish.neuron, wish.class_index) for wish in missing],
             guide=self.guide,
             settings=self.settings,
             generator=torch.Generator().manual_seed(self.seed),
             objective=objective,
+            floors=[wish.floor for wish in missing],
         )
-        for pair, illusion in zip(missing, made, strict=True):
-            self._write(pair, objective, illusion)
-            found[pair] = illusion
+        for wish, illusion in zip(missing, made, strict=True):
+            self._write(self.path(wish, objective), illusion)
+            found[wish] = illusion
         log.info("%d of %d pictures taken from the cache", len(found) - len(missing), len(found))
-        return [illusion for illusion in (found[pair] for pair in pairs) if illusion is not None]
+        return [illusion for illusion in (found[wish] for wish in wishes) if illusion is not None]
 
-    def path(self, pair: tuple[int, int], objective: Objective) -> Path:
+    def path(self, wish: Wish, objective: Objective) -> Path:
         """File of one picture: its name is the hash of everything the picture depends on."""
         key: Mapping[str, Any] = {
             "version": ILLUSION_VERSION,
             "classifier": self.fingerprint,
-            "neuron": pair[0],
-            "class_index": pair[1],
+            "neuron": wish.neuron,
+            "class_index": wish.class_index,
+            "floor": wish.floor,
             "objective": str(objective),
-            "guide": None if objective is Objective.FEATURE_VISUALIZATION else guide_key(self.guide, pair[1]),
+            "guide": None if objective is Objective.FEATURE_VISUALIZATION else guide_key(self.guide, wish.class_index),
             # How many pictures are made at once does not change them.
             "settings": self.settings.model_dump(mode="json", exclude={"memory_cap_mb"}),
             "seed": self.seed,
         }
         return self.folder / f"{content_hash(key)}.safetensors"
 
-    def _write(self, pair: tuple[int, int], objective: Objective, illusion: Illusion) -> None:
+    def _write(self, path: Path, illusion: Illusion) -> None:
         similarity = torch.nan if illusion.guide_similarity is None else illusion.guide_similarity
         figures = (illusion.activation, illusion.class_logit, similarity, illusion.restarts)
         write_tensors(
-            self.path(pair, objective),
+            path,
             {
                 "image": illusion.image,
                 "pixel_mask": illusion.pixel_mask,
@@ -91,8 +102,8 @@ class IllusionMaker:
             },
         )
 
-    def _read(self, pair: tuple[int, int], objective: Objective) -> Illusion | None:
-        path = self.path(pair, objective)
+    def _read(self, wish: Wish, objective: Objective) -> Illusion | None:
+        path = self.path(wish, objective)
         if not path.exists():
             return None
         try:
@@ -102,8 +113,8 @@ class IllusionMaker:
             log.warning("the kept picture %s is damaged; it is made again", path)
             return None
         return Illusion(
-            neuron=pair[0],
-            class_index=pair[1],
+            neuron=wish.neuron,
+            class_index=wish.class_index,
             image=kept["image"],
             pixel_mask=kept["pixel_mask"],
             activation=activation,

@@ -32,7 +32,7 @@ from neuroinspect.dataset import data_root
 from neuroinspect.illusion import Illusion, Objective, core_relevance
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
-from neuroinspect.stages.illusion_cache import ILLUSION_VERSION, IllusionMaker, guide_key
+from neuroinspect.stages.illusion_cache import ILLUSION_VERSION, IllusionMaker, Wish, guide_key
 from neuroinspect.stages.models import classifier_of, guide_of
 from neuroinspect.stages.real_pictures import draw_heatmaps, to_picture, top_pictures, write_picture
 from neuroinspect.text_guide import bind_texts
@@ -163,11 +163,12 @@ def folder_name(class_name: str) -> str:
 def _draw_shard(folder: Path, rows: pd.DataFrame, material: _Material) -> dict[str, Any]:
     """Make the pictures of a few neurons; the lines of both tables."""
     maker, neurons = material.maker, rows["neuron"].tolist()
-    pairs = [(neuron, material.class_index) for neuron in neurons]
-    illusions = maker.make(pairs, Objective.ILLUSION)
-    alone: Sequence[Illusion | None] = [None] * len(pairs)
+    ranges = {neuron: float(np.percentile(material.features[:, neuron], _PERCENTILE)) for neuron in neurons}
+    wishes = [Wish(neuron, material.class_index, floor=ranges[neuron]) for neuron in neurons]
+    illusions = maker.make(wishes, Objective.ILLUSION)
+    alone: Sequence[Illusion | None] = [None] * len(wishes)
     if material.feature_visualization:
-        alone = maker.make(pairs, Objective.FEATURE_VISUALIZATION)
+        alone = maker.make(wishes, Objective.FEATURE_VISUALIZATION)
     relevance = core_relevance(illusions, maker.classifier, torch.from_numpy(material.representatives)).tolist()
     lines = []
     for row, illusion, plain, score in zip(rows.to_dict("records"), illusions, alone, relevance, strict=True):
@@ -176,7 +177,6 @@ def _draw_shard(folder: Path, rows: pd.DataFrame, material: _Material) -> dict[s
         write_picture(folder / f"{stem}.mask.png", to_picture(illusion.image * illusion.pixel_mask))
         if plain is not None:
             write_picture(folder / f"{stem}.fv.png", to_picture(plain.image))
-        real_p95 = float(np.percentile(material.features[:, row["neuron"]], _PERCENTILE))
         lines.append(
             {
                 **{name: row[name] for name in ("class", "neuron", "direction", "rank")},
@@ -185,8 +185,8 @@ def _draw_shard(folder: Path, rows: pd.DataFrame, material: _Material) -> dict[s
                 "feature_visualization": None if plain is None else f"{stem}.fv.png",
                 "activation": illusion.activation,
                 "class_logit": illusion.class_logit,
-                "real_p95": real_p95,
-                "reached": illusion.activation >= real_p95,
+                "real_p95": ranges[row["neuron"]],
+                "reached": illusion.activation >= ranges[row["neuron"]],
                 "restarts": illusion.restarts,
                 "guide_similarity": illusion.guide_similarity,
                 "core_relevance": score if math.isfinite(score) else None,

@@ -16,7 +16,7 @@ PUBLIC = {
     "Ranking": None,
     "probability_ratio": "(features, decision_layer, *, class_index, silenced)",
     "pixel_masks": "(activation_maps, *, image_size, threshold, dim)",
-    "synthesize": "(classifier, pairs, *, guide, settings, generator, objective)",
+    "synthesize": "(classifier, pairs, *, guide, settings, generator, objective, floors)",
     "Illusion": None,
     "IllusionSettings": None,
     "core_relevance": "(illusions, classifier, class_features)",
