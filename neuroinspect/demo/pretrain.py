@@ -93,9 +93,8 @@ def rescale_features(model: SceneNet, pictures: Tensor) -> None:
     """
     deviation = model.pooled(scale(pictures)).std(0)
     factor = torch.where(deviation > 0, 1 / deviation.clamp_min(1e-12), 1.0)
-    last = model.backbone[-2]
-    last.weight.mul_(factor)
-    last.bias.mul_(factor)
+    for name in ("weight", "bias"):
+        model.backbone[-2].get_parameter(name).mul_(factor)
 
 
 @dataclass(frozen=True, slots=True)
