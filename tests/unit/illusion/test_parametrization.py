@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+
+from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectrum_shape
+
+CORRELATION = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+
+
+def twin(spectrum: np.ndarray, decay_power: float) -> np.ndarray:
+    """One picture, frequency by frequency, in float64."""
+    colours, side, half, _ = spectrum.shape
+    planes = np.zeros((colours, side, side))
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    for colour in range(colours):
+        for v in range(side):
+            for u in range(half):
+                signed = v if v <= side // 2 else v - side
+                frequency = max(np.hypot(signed / side, u / side), 1 / side)
+                value = complex(*spectrum[colour, v, u]) / frequency**decay_power
+                wave = np.exp(2j * np.pi * (v * rows + u * columns) / side)
+                # a frequency and its mirror are one wave of a real picture
+                planes[colour] += np.real(value * wave) * (1 if u in (0, side // 2) else 2) / side
+    longest = np.linalg.norm(CORRELATION, axis=0).max()
+    mixed = np.einsum("rc,chw->rhw", CORRELATION / longest, planes)
+    return 1 / (1 + np.exp(-mixed))
+
+
+def test_pictures_equal_the_sum_over_single_waves():
+    spectra = torch.randn(2, *spectrum_shape(8), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    # At the frequencies that are their own mirror a real picture has no imaginary part, and the sum above knows no mirror.
+    spectra[:, :, :, [0, 4]] = 0
+    found = images_from(spectra, frequency_scale(8, decay_power=1.5).double())
+    for image, spectrum in zip(found, spectra, strict=True):
+        np.testing.assert_allclose(image.numpy(), twin(spectrum.numpy(), 1.5), rtol=1e-5)
+
+
+def test_an_empty_spectrum_is_a_grey_picture():
+    images = images_from(torch.zeros(1, *spectrum_shape(16)), frequency_scale(16, decay_power=1.5))
+    assert torch.equal(images, torch.full((1, 3, 16, 16), 0.5))
+
+
+def test_twice_the_frequency_has_less_amplitude_by_the_power():
+    scale = frequency_scale(64, decay_power=1.5)
+    assert scale[0, 8] / scale[0, 16] == pytest.approx(2**1.5)
+    assert scale[5, 0] == scale[-5, 0]
+
+
+def test_the_mean_colour_counts_like_one_cycle():
+    scale = frequency_scale(32, decay_power=1.5)
+    assert scale[0, 0] == scale[0, 1] == pytest.approx(32**1.5)
+
+
+def test_power_zero_treats_all_frequencies_alike():
+    assert torch.equal(frequency_scale(8, decay_power=0.0), torch.ones(8, 5))
+
+
+def test_odd_sides_work():
+    images = images_from(torch.ones(1, *spectrum_shape(9)), frequency_scale(9, decay_power=1.0))
+    assert images.shape == (1, 3, 9, 9)
