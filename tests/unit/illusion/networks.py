@@ -13,7 +13,7 @@ QUICK = IllusionSettings(steps=6, restarts=0)
 
 
 def small_classifier(*, dead: int | None = None) -> Classifier:
-    """Two convolutions and a decision layer; neuron `dead` has a bias so low that no grey picture wakes it."""
+    """Two convolutions and a decision layer; neuron `dead` has a bias so low that it is silent on grey."""
     generator = torch.Generator().manual_seed(0)
     module = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
@@ -31,7 +31,8 @@ def small_classifier(*, dead: int | None = None) -> Classifier:
     module[2].weight.data.abs_()
     module[2].bias.data.zero_()
     if dead is not None:
-        module[2].bias.data[dead] = -40.0
+        grey = torch.full((1, 3, SIZE, SIZE), 1.0)  # 0.5 after normalising
+        module[2].bias.data[dead] = -1.2 * module[:3](grey)[0, dead].max().detach()
     preprocessing = PreprocessingSettings(image_size=SIZE, mean=(0.0, 0.0, 0.0), std=(0.5, 0.5, 0.5))
     return Classifier(module, preprocessing=preprocessing, class_names=CLASSES, device="cpu")
 
