@@ -60,7 +60,8 @@ class Judge:
         self._split, self._settings, self._seed = split, settings, seed
         known = any(group is not None for group in split.groups)
         self._groups = np.asarray(split.groups, dtype=object) if known else None
-        self._strata = cell_strata(split.targets, self._groups)
+        # by class only: within (class, group) cells a cue that decides everything would leave no spread at all
+        self._strata = cell_strata(split.targets)
 
     @property
     def count(self) -> int:
