@@ -249,10 +249,10 @@ def test_a_full_disk_is_one_message_and_loses_nothing(project):
 
 
 @pytest.mark.parametrize(
-    ("what", "gone"), [("partial", "runs/run/.partial"), ("run", "runs/run"), ("cache", "runs/.cache")]
+    ("what", "gone"), [("partial", "runs/run/.partial"), ("run", "runs/run"), ("cache", "cache/illusions")]
 )
 def test_clean_removes_what_it_names_and_asks_first(project, what, gone):
-    (project.parent / gone).mkdir(parents=True, exist_ok=True)
+    assert (project.parent / gone).is_dir()
     (project.parent / gone / "leftover").touch()
     kept = CliRunner().invoke(app, ["clean", what, "--params", str(project)], input="n\n")
     assert kept.exit_code == 0

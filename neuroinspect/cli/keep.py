@@ -82,10 +82,13 @@ def clean(
 ) -> None:
     """Remove what a run left behind, after asking."""
     with session(quiet=quiet, as_json=as_json) as screen:
-        run = run_folder(read_params(params_file), run_name, out)
-        folder = {"partial": run.root / ".partial", "run": run.root, "cache": run.root.parent / ".cache"}[what]
+        params = read_params(params_file)
+        run, cache = run_folder(params, run_name, out), params.runs.parent / "cache" / "illusions"
+        folder = {"partial": run.root / ".partial", "run": run.root, "cache": cache}[what]
         removed = folder.is_dir() and (yes or typer.confirm(f"Remove {folder}?", err=True))
-        if removed:
+        if removed and what == "cache":
+            shutil.rmtree(folder)
+        elif removed:
             _remove(run, folder)
         text = f"removed  {folder}" if removed else f"kept     {folder}" if folder.exists() else f"nothing  at {folder}"
         screen.finish({"folder": folder, "removed": removed}, text)
@@ -99,7 +102,4 @@ def _remove(run: RunFolder, folder: Path) -> None:
                 shutil.rmtree(path)
             elif path.name not in {".lock", ".holder"}:
                 path.unlink()
-    if folder == run.root:
-        shutil.rmtree(folder)
-    elif not any(folder.iterdir()):
-        folder.rmdir()
+    shutil.rmtree(folder)
