@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from neuroinspect.artifacts import read_json, read_tensors
+from neuroinspect.errors import StageOrderError
+from neuroinspect.stages.edit import edit
+from tests.stages.judged_run import backbone_bytes, judged_run, make_params
+
+
+def test_every_method_and_control_is_made_and_one_is_recommended(tmp_path: Path) -> None:
+    params = make_params(tmp_path)
+    result = edit(judged_run(tmp_path), params)
+    record = read_json(result.folder / "edit.json")
+    methods = record["methods"]
+    assert {"original", "retrain", "bias", "ratio", "ablate_refit", "cue_erasure"} <= set(methods)
+    assert {f"placebo.{name}.{draw}" for name in ("ratio", "ablate_refit", "cue_erasure") for draw in (0, 1)} <= set(methods)
+    assert record["neurons"] == [2, 3]
+    assert not set(methods["placebo.ratio.0"]["neurons"]) & {2, 3}
+    assert all(sum(one["chosen"] for one in made["tries"]) == 1 for made in methods.values() if made["tries"])
+    assert {len(made["tries"]) for name, made in methods.items() if name != "original"} == {5}
+    layers, best = (read_tensors(result.folder / name) for name in ("layers.safetensors", "decision_layer.safetensors"))
+    assert torch.equal(best["weight"], layers[f"{record['recommended']}.weight"])
+    assert not record["recommended"].startswith("placebo")
+
+
+def test_the_backbone_stays_bit_identical(tmp_path: Path) -> None:
+    params = make_params(tmp_path)
+    before = backbone_bytes(params)
+    edit(judged_run(tmp_path), params)
+    assert backbone_bytes(params) == before
+
+
+def test_the_same_inputs_give_the_same_layers_and_are_not_computed_twice(tmp_path: Path) -> None:
+    params = make_params(tmp_path)
+    (tmp_path / "again").mkdir()
+    first, second = (edit(judged_run(folder), params) for folder in (tmp_path, tmp_path / "again"))
+    for name in ("layers.safetensors", "edit.json"):
+        assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
+    assert edit(judged_run(tmp_path), params).reused
+
+
+def test_a_rejected_review_keeps_the_original(tmp_path: Path) -> None:
+    result = edit(judged_run(tmp_path, verdict="rejected"), make_params(tmp_path))
+    record = read_json(result.folder / "edit.json")
+    assert record["recommended"] == "original"
+    assert list(record["methods"]) == ["original"]
+
+
+def test_where_nothing_is_to_explain_nothing_is_edited(tmp_path: Path) -> None:
+    run = judged_run(tmp_path, verdict=None, explained=False)
+    assert edit(run, make_params(tmp_path)).summary["recommended"] == "original"
+
+
+def test_without_a_decision_the_way_to_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StageOrderError, match="neuroinspect review decide"):
+        edit(judged_run(tmp_path, verdict=None), make_params(tmp_path))
