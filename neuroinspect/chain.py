@@ -81,6 +81,7 @@ def run_stage_alone(name: str, run: RunFolder, params: Params, *, progress: Prog
 
 
 def _stage(name: str, run: RunFolder, params: Params, progress: Progress) -> StageResult:
+    # Loaded when its turn comes: the command line starts sooner, and a stage is called by its one word everywhere.
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)
     if not result.reused:
