@@ -99,13 +99,12 @@ def _next_steps(result: ChainResult, commands: Mapping[str, str]) -> list[str]:
             f"decide: {commands['review decide']} --neurons 3,17 --note WHY, or --reject",
             f"go on: {commands['run']}",
         ]
-    if result.status == "done" and _recommended(result) != "original":
+    judged = next((stage.summary for stage in result.stages if stage.stage == "evaluate"), {})
+    if judged.get("recommended", "original") == "original":
+        return ["open the report"]
+    if judged.get("surely_better"):
         return ["open the report", f"take the edited model: {commands['apply']}"]
-    return ["open the report"]
-
-
-def _recommended(result: ChainResult) -> str:
-    return next(str(stage.summary.get("recommended")) for stage in result.stages if stage.stage == "edit")
+    return ["open the report", f"keep the original; to take the edited model all the same: {commands['apply']}"]
 
 
 def _record(result: StageResult) -> dict[str, Any]:

@@ -22,11 +22,13 @@ class Verdict:
         status: one of four.
         sentence: the verdict in plain words.
         details: the figures behind it, one sentence each.
+        surely_better: the recommended layer surely raises the accuracy of the class; else the original is the one to keep.
     """
 
     status: Status
     sentence: str
     details: tuple[str, ...]
+    surely_better: bool = False
 
 
 def nothing_to_explain(class_name: str | None) -> Verdict:
@@ -70,33 +72,25 @@ def reach_verdict(
         if placebo is not None:
             claimed = claimed and rows[judged]["class_auroc"]["value"] > placebo["high"]
     helped = _difference(differences, recommended, against="original", metric="class_accuracy")
+    better = helped is not None and helped["low"] > 0
     if helped is not None:
+        advice = "" if better else " That is no sure gain: keep the original."
         details.append(
             f"The recommended layer ({_title(recommended).lower()}) takes {class_name} from "
             f"{rows['original']['class_accuracy']['value']:.1%} to {rows[recommended]['class_accuracy']['value']:.1%}, and the "
-            f"average from {rows['original']['average']['value']:.1%} to {rows[recommended]['average']['value']:.1%}."
+            f"average from {rows['original']['average']['value']:.1%} to {rows[recommended]['average']['value']:.1%}.{advice}"
         )
-    if not claimed:
-        return Verdict(
-            "nothing_found",
-            f"Nothing found: editing the suspected neurons of {class_name} gains no more than the controls do.",
-            tuple(details),
-        )
-    if helped is not None and helped["low"] > 0:
-        return Verdict(
-            "found_and_helped",
-            f"Found and mended: {class_name} leans on a cue the chosen neurons carry, and taking it away helps beyond every "
-            "control.",
-            tuple(details),
-        )
-    return Verdict(
-        "found_no_gain",
-        f"Found, not mended: {class_name} leans on a cue the chosen neurons carry, but the recommended layer does not surely "
-        "raise its accuracy.",
-        tuple(details),
-    )
+    status: Status = "nothing_found" if not claimed else "found_and_helped" if better else "found_no_gain"
+    return Verdict(status, _SENTENCES[status].format(name=class_name), tuple(details), better)
 
 
+_SENTENCES: Mapping[Status, str] = {
+    "nothing_found": "Nothing found: editing the suspected neurons of {name} gains no more than the controls do.",
+    "found_and_helped": "Found and mended: {name} leans on a cue the chosen neurons carry, and taking it away helps beyond "
+    "every control.",
+    "found_no_gain": "Found, not mended: {name} leans on a cue the chosen neurons carry, but the recommended layer does not "
+    "surely raise its accuracy.",
+}
 TITLES = {
     "original": "Original",
     "retrain": "Retrain-only",

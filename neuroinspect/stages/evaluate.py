@@ -89,7 +89,12 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, progress: Progress) 
             "verdict": {"status": verdict.status, "sentence": verdict.sentence, "details": list(verdict.details)},
         },
     )
-    return {"status": verdict.status, "verdict": verdict.sentence, "recommended": record["recommended"]}
+    return {
+        "status": verdict.status,
+        "verdict": verdict.sentence,
+        "recommended": record["recommended"],
+        "surely_better": verdict.surely_better,
+    }
 
 
 def _judge(

@@ -70,7 +70,7 @@ class IllusionMaker:
         for wish, illusion in zip(missing, made, strict=True):
             self._write(self.path(wish, objective), illusion)
             found[wish] = illusion
-        log.info("%d of %d pictures taken from the cache", len(found) - len(missing), len(found))
+        log.debug("%d of %d pictures taken from the cache", len(found) - len(missing), len(found))
         return [illusion for illusion in (found[wish] for wish in wishes) if illusion is not None]
 
     def path(self, wish: Wish, objective: Objective) -> Path:

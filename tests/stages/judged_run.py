@@ -85,7 +85,9 @@ def backbone_bytes(params: Params) -> bytes:
     from neuroinspect.stages.models import classifier_of
 
     module = classifier_of(params).module
-    return b"".join(tensor.numpy().tobytes() for name, tensor in module.state_dict().items() if not name.startswith("4."))
+    return b"".join(
+        tensor.numpy().tobytes() for name, tensor in module.state_dict().items() if not name.startswith("4.")
+    )
 
 
 def margin_auroc(weight: torch.Tensor, bias: torch.Tensor, features: torch.Tensor, labels: torch.Tensor) -> float:

@@ -15,7 +15,9 @@ def test_every_method_and_control_is_made_and_one_is_recommended(tmp_path: Path)
     record = read_json(result.folder / "edit.json")
     methods = record["methods"]
     assert {"original", "retrain", "bias", "ratio", "ablate_refit", "cue_erasure"} <= set(methods)
-    assert {f"placebo.{name}.{draw}" for name in ("ratio", "ablate_refit", "cue_erasure") for draw in (0, 1)} <= set(methods)
+    assert {f"placebo.{name}.{draw}" for name in ("ratio", "ablate_refit", "cue_erasure") for draw in (0, 1)} <= set(
+        methods
+    )
     assert record["neurons"] == [2, 3]
     assert not set(methods["placebo.ratio.0"]["neurons"]) & {2, 3}
     assert all(sum(one["chosen"] for one in made["tries"]) == 1 for made in methods.values() if made["tries"])

@@ -56,7 +56,10 @@ def test_a_gain_that_any_control_could_explain_is_not_claimed(figures: dict[str,
 
 
 def test_a_cause_without_a_sure_gain_in_accuracy_is_said_so() -> None:
-    assert judge(accuracy=(0.02, -0.05)).status == "found_no_gain"
+    verdict = judge(accuracy=(0.02, -0.05))
+    assert verdict.status == "found_no_gain"
+    assert not verdict.surely_better
+    assert "keep the original" in verdict.details[-1]
 
 
 def test_no_neuron_based_edit_means_no_claim() -> None:
