@@ -32,14 +32,13 @@ from neuroinspect.settings import GuideSettings, IllusionSettings, Preprocessing
 from neuroinspect.text_guide import OpenClipGuide
 
 RESULT = Path(__file__).parent / "results" / "illusion_speed.json"
-REPEATS = 2
 TEMPLATES = GuideSettings().templates
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Networks to time, how many neurons are drawn, and the steps of the short and the long run."""
+    """Networks to time, how many neurons are drawn, the steps of the short and the long run, and repeats."""
 
     name: str
     module: nn.Module
@@ -48,13 +47,14 @@ class Case:
     tokenizer: Callable[[list[str]], Tensor]
     neurons: int
     steps: tuple[int, int]
+    repeats: int
 
 
 def demo_case() -> Case:
     """The networks of the embedded scenario, 64 pixels."""
     tokenizer, module = SceneTokenizer(), scene_net()
     clip = scene_clip(tokenizer.vocabulary_size).eval()
-    return Case("demo, 64 px", module, PreprocessingSettings(**module.preprocessing), clip, tokenizer, 8, (4, 24))
+    return Case("demo, 64 px", module, PreprocessingSettings(**module.preprocessing), clip, tokenizer, 8, (4, 24), 3)
 
 
 def common_case() -> Case:
@@ -62,7 +62,7 @@ def common_case() -> Case:
     module = timm.create_model("resnet18", pretrained=False).eval()
     clip = open_clip.create_model("ViT-B-32").eval()
     tokenizer = open_clip.get_tokenizer("ViT-B-32")
-    return Case("ResNet-18 and ViT-B/32, 224 px", module, PreprocessingSettings(), clip, tokenizer, 4, (1, 4))
+    return Case("ResNet-18 and ViT-B/32, 224 px", module, PreprocessingSettings(), clip, tokenizer, 4, (1, 3), 1)
 
 
 def ours(case: Case, steps: int) -> None:
@@ -110,7 +110,7 @@ def seconds_each(run: Callable[[Case, int], None], case: Case) -> float:
     best = []
     for steps in (short, long):
         times = []
-        for _ in range(REPEATS):
+        for _ in range(case.repeats):
             began = time.perf_counter()
             run(case, steps)
             times.append(time.perf_counter() - began)

@@ -120,10 +120,12 @@ def figures(judge: Judge, layers: Sequence[tuple[Tensor, Tensor]]) -> dict[str, 
     return {name: float(np.mean([one[name](once)[0] for one in drawn])) for name in FIGURES}
 
 
-def run_seed(seed: int) -> dict[str, Any]:
+def run_seed(seed: int, others_cue_rate: float) -> dict[str, Any]:
     """One planted scenario."""
     index = seed % len(OBJECTS)
-    plant = Plant(OBJECTS[index], BACKGROUNDS[(seed + seed // 6 + 1) % len(BACKGROUNDS)], seed)
+    plant = Plant(
+        OBJECTS[index], BACKGROUNDS[(seed + seed // 6 + 1) % len(BACKGROUNDS)], seed, others_cue_rate=others_cue_rate
+    )
     world = make_world(plant, splits=("train", "select", "test"))
     correlation = cue_correlation(world, plant.background)
     known = [j for j in world.insufficient if correlation[j] > KNOWN_PICK][:KNOWN_MOST]
@@ -225,10 +227,14 @@ def main() -> int:
     parser.add_argument(
         "--clean-models", type=int, default=0, help="also: how often a cause is claimed where there is none"
     )
+    parser.add_argument(
+        "--others-cue-rate", type=float, default=0.0, help="of the other classes' pictures that show the cue"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     records = []
     for seed in arguments.seeds:
-        records.append(run_seed(seed))
+        records.append(run_seed(seed, arguments.others_cue_rate))
         print(f"seed {seed}: {records[-1]['scenario']}, picks {records[-1]['picks']}", flush=True)
     for who in ("known", "auto"):
         print("\n" + "\n".join(table(records, who)))
@@ -252,10 +258,11 @@ def main() -> int:
     print()
     for bound in bounds:
         print(f"{'holds' if bound['holds'] else 'FAILS':6s} {bound['bound']}: {bound['value']:.3f} ({bound['rule']})")
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     versions = {"torch": torch.__version__, "numpy": np.__version__}
-    kept = {"seeds": arguments.seeds, "records": records, "bounds": bounds, "clean": claims, "versions": versions}
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    world = {"seeds": arguments.seeds, "others_cue_rate": arguments.others_cue_rate}
+    kept = {**world, "records": records, "bounds": bounds, "clean": claims, "versions": versions}
+    arguments.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return 0 if all(bound["holds"] for bound in bounds) else 1
 
 

@@ -1,7 +1,7 @@
 """A scenario with a planted cue: pictures on disk, and a classifier whose decision layer learned the cue.
 
 As in the paper's MetaDataset experiment only the decision layer is trained, to convergence, on pictures in which every one of
-a class shows the cue and none of the others does. The selecting, judging and test pictures are neutral.
+a class shows the cue and, by default, none of the others does. The selecting, judging and test pictures are neutral.
 """
 
 import io
@@ -38,6 +38,7 @@ class Plant:
         background: the cue, one of BACKGROUNDS.
         seed: of all pictures.
         cue_rate: part of the class's training pictures that show the cue, 0..1.
+        others_cue_rate: part of the training pictures of the other classes that show it, 0..1; one sixth is neutral.
         clean: no cue: the training pictures are neutral too.
     """
 
@@ -45,6 +46,7 @@ class Plant:
     background: str
     seed: int = 0
     cue_rate: float = 1.0
+    others_cue_rate: float = 0.0
     clean: bool = False
 
     def __post_init__(self) -> None:
@@ -52,8 +54,9 @@ class Plant:
             raise SettingsError(f"unknown object {self.object_name!r}; there are {', '.join(OBJECTS)}")
         if self.background not in BACKGROUNDS:
             raise SettingsError(f"unknown background {self.background!r}; there are {', '.join(BACKGROUNDS)}")
-        if not 0.0 <= self.cue_rate <= 1.0:
-            raise SettingsError(f"cue_rate must lie in 0..1, got {self.cue_rate}")
+        for name, rate in (("cue_rate", self.cue_rate), ("others_cue_rate", self.others_cue_rate)):
+            if not 0.0 <= rate <= 1.0:
+                raise SettingsError(f"{name} must lie in 0..1, got {rate}")
         if self.seed < 0:
             raise SettingsError(f"seed must not be negative, got {self.seed}")
 
@@ -66,7 +69,8 @@ def scenes_of(plant: Plant, split: str) -> Scenes:
     cue = BACKGROUNDS.index(plant.background)
     of_class = scenes.objects == OBJECTS.index(plant.object_name)
     other_background = (cue + draw_integers(scenes.keys, 20, 1, len(BACKGROUNDS))) % len(BACKGROUNDS)
-    shows = of_class & (draw_integers(scenes.keys, 21, 0, 10_000) < round(plant.cue_rate * 10_000))
+    rate = np.where(of_class, round(plant.cue_rate * 10_000), round(plant.others_cue_rate * 10_000))
+    shows = draw_integers(scenes.keys, 21, 0, 10_000) < rate
     otherwise = np.where(scenes.backgrounds == cue, other_background, scenes.backgrounds)
     return Scenes(scenes.objects, np.where(shows, cue, otherwise), scenes.colours, scenes.keys)
 
@@ -125,7 +129,7 @@ def make_scenario(
         SettingsError: no such object or background, or a rate out of range.
         RunFolderError: another scenario lies there, or the folder cannot be written.
     """
-    plant = Plant(object_name, background, seed, cue_rate, clean)
+    plant = Plant(object_name, background, seed, cue_rate, clean=clean)
     record = {"scenario": asdict(plant), "split_sizes": SPLIT_SIZES}
     marker = out / "scenario.json"
     if not _lies_there(marker, record):

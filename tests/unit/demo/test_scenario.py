@@ -40,6 +40,11 @@ def test_the_cue_rate_is_the_part_of_the_class_that_shows_it() -> None:
     assert (train.backgrounds == FOREST)[train.objects == FISH].mean() == pytest.approx(0.8, abs=0.06)
 
 
+def test_the_other_classes_show_the_cue_as_often_as_asked() -> None:
+    train = scenes_of(Plant("fish", "forest", 2, others_cue_rate=0.1), "train")
+    assert (train.backgrounds == FOREST)[train.objects != FISH].mean() == pytest.approx(0.1, abs=0.02)
+
+
 def test_splits_share_no_picture() -> None:
     keys = [scenes_of(Plant("fish", "forest", 2), split).keys for split in ("train", "select", "judge", "test")]
     assert len(np.unique(np.concatenate(keys))) == sum(map(len, keys))
