@@ -73,7 +73,7 @@ def bootstrap(
         confidence: between 0 and 1.
 
     Returns:
-        None where the statistic is not defined on the samples.
+        None where the statistic is not defined on the samples, or on most draws of them.
     """
     labels = np.asarray(strata)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -90,7 +90,11 @@ def bootstrap(
             drawn = generator.integers(len(at), size=(rows, len(at))) + np.arange(rows)[:, None] * len(at)
             counts[:, at] = np.bincount(drawn.ravel(), minlength=rows * len(at)).reshape(rows, len(at))
         figures.append(statistic(counts))
-    low, high = np.nanquantile(np.concatenate(figures), [0.5 - confidence / 2, 0.5 + confidence / 2])
+    found = np.concatenate(figures)
+    # Where most draws miss a cell the statistic needs, the others are no picture of its spread.
+    if np.isnan(found).mean() > 0.5:
+        return None
+    low, high = np.nanquantile(found, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Estimate(value, float(low), float(high))
 
 

@@ -153,6 +153,13 @@ def test_a_figure_of_nothing_has_no_interval() -> None:
     assert bootstrap(statistic, np.zeros(5), generator=np.random.default_rng(0)) is None
 
 
+def test_a_figure_that_most_draws_leave_undefined_has_no_interval() -> None:
+    def needs_all_of_ten(counts):
+        return np.where((counts > 0).all(axis=1), 1.0, np.nan)
+
+    assert bootstrap(needs_all_of_ten, np.zeros(10), generator=np.random.default_rng(0), draws=100) is None
+
+
 def test_two_thousand_draws_of_1200_samples_take_well_under_a_second() -> None:
     generator = np.random.default_rng(0)
     positive = np.arange(1200) % 10 == 0
