@@ -33,7 +33,7 @@ class Illusion:
         activation: of the neuron on the finished picture.
         class_logit: of the class on the finished picture.
         guide_similarity: cosine of finished picture and class text; None without a guide.
-        restarts: 0 for the first try; at each further one other noise was taken and the class weight divided by 4.
+        restarts: 0 for the first try; at each further one other noise was taken and the class weight divided by 10.
         history: (T,), activation on the transformed picture at each step.
     """
 

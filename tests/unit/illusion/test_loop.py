@@ -24,7 +24,7 @@ def slow_picture(job: Job, pair: tuple[int, int], restart: int) -> torch.Tensor:
         spectrum.requires_grad_()
         image = apply_transforms(images_from(spectrum[None], scale), draws.affines[step], draws.colours[step])
         features, logits = job.classifier.features_and_logits(job.classifier.normalize(image))
-        value = features[0, neuron] + job.class_weight / 4**restart * logits[0, class_index]
+        value = features[0, neuron] + job.class_weight / 10**restart * logits[0, class_index]
         if job.guide is not None and value > 0:
             cosine = torch.cosine_similarity(job.guide.encode_images(image)[0], job.directions[class_index], dim=0)
             value = torch.clamp(cosine + settings.guide_offset, min=settings.guide_offset) * value
