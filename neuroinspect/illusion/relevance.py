@@ -47,7 +47,8 @@ def pixel_masks(activation_maps: Tensor, *, image_size: int, threshold: float = 
         dim: value of the other pixels, in [0, 1]; 1 = kept, 0 = black.
 
     Returns:
-        (N, H, W), each value 1 or `dim`; a flat map gives 1 everywhere.
+        (N, H, W), each value 1 or `dim`; a map with no pixel over the threshold, such as a flat one, gives
+        1 everywhere.
 
     Raises:
         FeaturesError: the maps have another shape.
@@ -59,9 +60,10 @@ def pixel_masks(activation_maps: Tensor, *, image_size: int, threshold: float = 
     side = (image_size, image_size)
     maps = functional.interpolate(activation_maps[:, None], size=side, mode="bilinear", align_corners=True)[:, 0]
     deviation = maps.std((1, 2), keepdim=True)
-    flat = activation_maps.amax((1, 2)) == activation_maps.amin((1, 2))
+    # A ReLU6 can hold most of a map at its ceiling: then no pixel is clearly above the mean, though the neuron is awake.
     scores = (maps - maps.mean((1, 2), keepdim=True)) / deviation
-    kept = (scores >= threshold) | flat[:, None, None]
+    kept = scores >= threshold
+    kept |= ~kept.any(2, keepdim=True).any(1, keepdim=True)
     return torch.where(kept, 1.0, dim).to(maps.dtype)
 
 

@@ -38,6 +38,12 @@ def test_a_flat_map_keeps_every_pixel():
     assert torch.equal(pixel_masks(maps, image_size=11), torch.ones(2, 11, 11))
 
 
+def test_a_map_held_at_its_ceiling_keeps_every_pixel():
+    saturated = torch.full((1, 5, 5), 6.0)
+    saturated[0, 0, 0] = 0.0
+    assert torch.equal(pixel_masks(saturated, image_size=5), torch.ones(1, 5, 5))
+
+
 def test_a_mask_keeps_the_bright_corner():
     maps = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
     mask = pixel_masks(maps, image_size=5, dim=0.25)[0]
