@@ -60,10 +60,11 @@ def pixel_masks(activation_maps: Tensor, *, image_size: int, threshold: float = 
     side = (image_size, image_size)
     maps = functional.interpolate(activation_maps[:, None], size=side, mode="bilinear", align_corners=True)[:, 0]
     deviation = maps.std((1, 2), keepdim=True)
+    # Asked of the map itself: interpolation leaves a little noise on a flat one.
+    flat = activation_maps.amax((1, 2)) == activation_maps.amin((1, 2))
+    kept = (maps - maps.mean((1, 2), keepdim=True)) / deviation >= threshold
     # A ReLU6 can hold most of a map at its ceiling: then no pixel is clearly above the mean, though the neuron is awake.
-    scores = (maps - maps.mean((1, 2), keepdim=True)) / deviation
-    kept = scores >= threshold
-    kept |= ~kept.any(2, keepdim=True).any(1, keepdim=True)
+    kept |= (flat | ~kept.flatten(1).any(1))[:, None, None]
     return torch.where(kept, 1.0, dim).to(maps.dtype)
 
 
