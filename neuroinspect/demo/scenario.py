@@ -23,7 +23,7 @@ from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, SceneNet, scale, scene_
 from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS, Scenes, draw, draw_integers, neutral_scenes
 from neuroinspect.errors import RunFolderError, SettingsError
 from neuroinspect.ports import Progress, silent
-from neuroinspect.settings import DataSettings, GuideSettings, ModelSettings, Params
+from neuroinspect.settings import DataSettings, GuideSettings, ModelSettings, Params, VisualizeSettings
 
 SPLIT_SIZES = {"train": 2400, "select": 1200, "judge": 1200, "test": 2400}
 _BATCH = 256
@@ -149,6 +149,7 @@ def make_scenario(
         guide=GuideSettings(spec="neuroinspect.demo.clip:guide"),
         seed=seed,
         runs=out,
+        visualize=VisualizeSettings(neurons=6),
     )
 
 

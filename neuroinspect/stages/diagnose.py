@@ -17,6 +17,7 @@ from neuroinspect.artifacts import (
     RunFolder,
     StageResult,
     read_array,
+    read_json,
     read_table,
     run_stage,
     write_array,
@@ -67,13 +68,14 @@ def diagnose(run: RunFolder, params: Params, *, progress: Progress = silent) -> 
 
     def compute(folder: Path) -> dict[str, Any]:
         extracted = run.require("extract")
+        names = read_json(extracted / "performance.json")["classes"]
         samples = read_table(extracted / "samples.select.parquet")
         targets, predictions = samples["target"].to_numpy(), samples["prediction"].to_numpy()
-        cells = per_class_accuracy(predictions, targets, num_classes=classifier.num_classes)
-        index = _chosen_class(params.diagnose.target, cells, classifier.class_names)
+        cells = per_class_accuracy(predictions, targets, num_classes=len(names))
+        index = _chosen_class(params.diagnose.target, cells, names)
         rows = np.flatnonzero(targets == index)
         features = np.array(read_array(extracted / "features.select.npy")[rows], dtype=np.float32)
-        of_class = _ClassSamples(classifier.class_names[index], index, features, predictions[rows] != index)
+        of_class = _ClassSamples(names[index], index, features, predictions[rows] != index)
 
         count = int(of_class.wrong.sum())
         progress("explain mistakes", 0, count)
@@ -88,9 +90,7 @@ def diagnose(run: RunFolder, params: Params, *, progress: Progress = silent) -> 
         progress("explain mistakes", count, count)
 
         wrong_rows = rows[of_class.wrong]
-        write_table(
-            folder / "mistakes.parquet", _mistake_table(samples, wrong_rows, found, names=classifier.class_names)
-        )
+        write_table(folder / "mistakes.parquet", _mistake_table(samples, wrong_rows, found, names=names))
         write_array(folder / "shifts.npy", shifts)
         write_table(folder / "neurons.parquet", neurons)
         converged = int(found.converged.sum())

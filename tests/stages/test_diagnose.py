@@ -71,6 +71,7 @@ def extracted(
     extract = run.stage("extract")
     write_array(extract / "features.select.npy", np.stack(features))
     write_table(extract / "samples.select.parquet", table)
+    write_json(extract / "performance.json", {"classes": CLASSES})
     write_json(extract / "stage.json", {"stage": "extract", "inputs_hash": "abc", "version": 1, "summary": {}})
     return run
 
@@ -221,3 +222,11 @@ def test_progress_is_told(tmp_path: Path, params: Params) -> None:
     told: list[tuple[str, int, int]] = []
     diagnose(extracted(tmp_path, params), params, progress=lambda task, done, total: told.append((task, done, total)))
     assert told == [("explain mistakes", 0, 20), ("explain mistakes", 20, 20)]
+
+
+def test_the_classes_are_named_as_extract_resolved_them(tmp_path: Path, params: Params) -> None:
+    run = extracted(tmp_path, params)
+    write_json(run.stage("extract") / "performance.json", {"classes": ["ship", "van", "oak"]})
+    result = diagnose(run, params)
+    assert result.summary["class"] == "van"
+    assert set(read_table(result.folder / "mistakes.parquet")["prediction"]) <= {"ship", "oak"}
