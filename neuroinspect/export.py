@@ -34,8 +34,12 @@ def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:
     if recommended == "original":
         raise StageOrderError(f"{run.root} recommends the original decision layer: no edit helped, so nothing to apply")
     classifier = classifier_of(params)
-    if read_json(run.root / "run.json")["model"]["fingerprint"] != classifier.fingerprint:
-        raise ModelError(f"{run.root} was computed with another model than {params.model.spec}; give its params file")
+    # not run.json: it is written before the stages, so an edit of an earlier model may still lie there
+    if read_json(folder / "stage.json")["summary"]["model"] != classifier.fingerprint:
+        raise ModelError(
+            f"the edit in {run.root} was made for another model than {params.model.spec} is now; run `neuroinspect run` "
+            "again, or give the params file of that model"
+        )
     layer = read_tensors(folder / "decision_layer.safetensors")
     write_tensors(path, edited_state(classifier, weight=layer["weight"], bias=layer["bias"]))
     return recommended

@@ -26,6 +26,7 @@ class Comparison:
         original: the decision layer as it came.
         original_score: its accuracy on the selecting split.
         edits: by name: retrain, each method, and `placebo.<method>.<draw>`.
+        chosen: the chosen neurons of all classes.
         family: neurons most correlated with the chosen ones.
         recommended: "original" or the name of an edit or of retrain; never a placebo.
     """
@@ -33,6 +34,7 @@ class Comparison:
     original: nn.Linear
     original_score: Score
     edits: dict[str, Edit]
+    chosen: tuple[int, ...]
     family: tuple[int, ...]
     recommended: str
 
@@ -89,4 +91,4 @@ def compare_edits(
     ]
     scores = [original if name == "original" else edits[name].score for name in eligible]
     recommended = eligible[select(scores, original, average_tolerance=settings.average_tolerance)]
-    return Comparison(as_linear(problem.weight, problem.bias), original, edits, family, recommended)
+    return Comparison(as_linear(problem.weight, problem.bias), original, edits, chosen, family, recommended)

@@ -1,6 +1,6 @@
 """Stage edit: every edit and control of the approved neurons, and the decision layer that is recommended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,14 @@ from neuroinspect.artifacts import (
 )
 from neuroinspect.editing.comparison import Comparison, compare_edits
 from neuroinspect.editing.edit import NEURON_METHODS, Edit
-from neuroinspect.editing.problem import make_problem
-from neuroinspect.errors import StageOrderError
+from neuroinspect.editing.problem import EditProblem, make_problem
 from neuroinspect.judging.verdict import TITLES
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of
-from neuroinspect.stages.review import read_decision
+from neuroinspect.stages.review import require_decision
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
@@ -36,68 +35,60 @@ def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> Stag
 
     Raises:
         StageOrderError: diagnose has not run, or nobody has decided yet.
-        ReviewError: the decision names neurons or classes that do not exist.
+        ReviewError: the decision answers another finding, or names neurons or classes that do not exist.
     """
     summary = read_json(run.require("diagnose") / "stage.json")["summary"]
-    neurons = {} if summary["status"] == "nothing_to_explain" else _approved_neurons(run)
+    neurons = {} if summary["status"] == "nothing_to_explain" else _approved_neurons(run, params)
     classifier = classifier_of(params)
     inputs = {
         "extract": run.upstream_hash("extract"),
         "diagnose": run.upstream_hash("diagnose"),
-        "neurons": {name: sorted(chosen) for name, chosen in neurons.items()},
+        "model": classifier.fingerprint,
+        "neurons": neurons,
         "settings": params.edit.model_dump(mode="json"),
         "seed": params.seed,
     }
 
     def compute(folder: Path) -> Mapping[str, Any]:
         if not neurons:
-            return _keep_original(folder, classifier.decision_layer, summary)
-        return _edit(folder, run, params, classifier.decision_layer, summary, neurons, progress)
+            kept = _keep_original(folder, classifier.decision_layer, summary)
+            return {**kept, "model": classifier.fingerprint}
+        problem = _problem(run, classifier.decision_layer, neurons)
+        candidates = read_table(run.require("diagnose") / "neurons.parquet")["neuron"].tolist()
+        made = compare_edits(problem, candidates=candidates, settings=params.edit, seed=params.seed, progress=progress)
+        return {**_keep_edits(folder, made, summary), "model": classifier.fingerprint}
 
     return run_stage(run, "edit", version=STAGE_VERSION, inputs=inputs, compute=compute)
 
 
-def _approved_neurons(run: RunFolder) -> dict[str, tuple[int, ...]]:
-    decision = read_decision(run)
-    if decision is None:
-        raise StageOrderError(f"nobody has decided in {run.root} yet; run `neuroinspect review decide` first")
-    return dict(decision.neurons) if decision.verdict == "approved" else {}
+def _approved_neurons(run: RunFolder, params: Params) -> dict[str, list[int]]:
+    """In ascending order: in which order they were named must not matter."""
+    decision = require_decision(run, params)
+    approved = decision.neurons if decision.verdict == "approved" else {}
+    return {name: sorted(chosen) for name, chosen in approved.items()}
 
 
-def _edit(
-    folder: Path,
-    run: RunFolder,
-    params: Params,
-    decision_layer: nn.Linear,
-    summary: Mapping[str, Any],
-    neurons: Mapping[str, tuple[int, ...]],
-    progress: Progress,
-) -> Mapping[str, Any]:
+def _problem(run: RunFolder, decision_layer: nn.Linear, neurons: Mapping[str, Sequence[int]]) -> EditProblem:
     classes = read_json(run.require("extract") / "performance.json")["classes"]
-    problem = make_problem(
-        read_split(run, "train"),
-        read_split(run, "select"),
-        decision_layer,
-        neurons={classes.index(name): chosen for name, chosen in neurons.items()},
-    )
-    candidates = read_table(run.require("diagnose") / "neurons.parquet")["neuron"].tolist()
-    comparison = compare_edits(
-        problem, candidates=candidates, settings=params.edit, seed=params.seed, progress=progress
-    )
-    layers = {"original": comparison.original, **{name: one.decision_layer for name, one in comparison.edits.items()}}
-    write_layers(folder, layers, recommended=comparison.recommended)
+    chosen = {classes.index(name): given for name, given in neurons.items()}
+    return make_problem(read_split(run, "train"), read_split(run, "select"), decision_layer, neurons=chosen)
+
+
+def _keep_edits(folder: Path, made: Comparison, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    layers = {"original": made.original, **{name: one.decision_layer for name, one in made.edits.items()}}
+    write_layers(folder, layers, recommended=made.recommended)
     write_json(
         folder / "edit.json",
         {
             "class": summary["class"],
             "class_index": summary["class_index"],
-            "neurons": sorted({neuron for chosen in neurons.values() for neuron in chosen}),
-            "family": list(comparison.family),
-            "recommended": comparison.recommended,
-            "methods": _records(comparison),
+            "neurons": sorted(made.chosen),
+            "family": list(made.family),
+            "recommended": made.recommended,
+            "methods": _records(made),
         },
     )
-    return {"class": summary["class"], "recommended": comparison.recommended, "layers": len(layers)}
+    return {"class": summary["class"], "recommended": made.recommended, "layers": len(layers)}
 
 
 def _records(comparison: Comparison) -> dict[str, Any]:

@@ -65,14 +65,15 @@ def read_decision(run: RunFolder) -> Decision | None:
     return parse_decision(read_json(path)) if path.exists() else None
 
 
-def require_decision(run: RunFolder) -> Decision:
-    """The answer to the question of a run.
+def require_decision(run: RunFolder, params: Params) -> Decision:
+    """The answer to the question that the diagnosis of a run asks now.
 
     Raises:
         StageOrderError: the question has not been opened, or nobody has decided yet.
-        ReviewError: the decision answers another question.
+        ReviewError: the decision answers another question: the model, the data or the finding changed since.
     """
-    request, decision = read_request(run), read_decision(run)
+    run.require("review")
+    request, decision = _request(run, params), read_decision(run)
     if decision is None:
         raise StageOrderError(f"{run.root} waits for a decision; run `neuroinspect review decide` first")
     _check_answers(decision, request)
@@ -92,11 +93,7 @@ def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) 
         RunFolderError: the folder cannot be written.
     """
     request, standing = read_request(run), read_decision(run)
-    if decision.request != request.id:
-        raise ReviewError(
-            f"the decision answers request {decision.request[:12]}, this run asks {request.id[:12]}: the model, the data "
-            "or the candidates changed. Look at the new request and decide again"
-        )
+    _check_answers(decision, request)
     if standing is not None and standing != decision and not replace:
         raise ReviewError(f"this request is already {standing.verdict} by {standing.by}; --replace changes that")
     write_json(run.stage("review") / "decision.json", decision.record())

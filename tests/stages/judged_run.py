@@ -7,8 +7,9 @@ import pandas as pd
 import torch
 
 from neuroinspect.artifacts import RunFolder, write_array, write_json, write_table
-from neuroinspect.review import Candidate, decide, open_request
+from neuroinspect.review import decide
 from neuroinspect.settings import Params, parse_params
+from neuroinspect.stages.review import read_request, review, save_decision
 from tests.unit.editing.conftest import CUE_NEURONS, draw_features
 
 CLASSES = ("boat", "car", "tree")
@@ -20,6 +21,7 @@ def leaning():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
     generator = torch.Generator().manual_seed(0)
     model[0].weight.data = torch.randn(model[0].weight.shape, generator=generator)
+    model[0].bias.data.zero_()
     model[4].weight.data = torch.zeros(3, 8)
     model[4].weight.data[0, :4] = torch.tensor([0.5, 0.5, 1.2, 1.2])
     model[4].weight.data[1, 4] = model[4].weight.data[2, 5] = 1.6
@@ -60,19 +62,24 @@ def judged_run(folder: Path, *, verdict: str | None = "approved", explained: boo
         )
         write_table(extract / f"samples.{split}.parquet", table)
     write_json(extract / "performance.json", {"classes": CLASSES, "splits": {}})
+    _done(run, "validate", {"data_version": "d"})
     _done(run, "extract", {})
     status = {"status": "explained" if explained else "nothing_to_explain", "class": "boat", "class_index": 0}
-    write_table(run.stage("diagnose") / "neurons.parquet", pd.DataFrame({"neuron": [2, 3, 1]}))
+    neurons = pd.DataFrame({"neuron": [2, 3, 1], "direction": "insufficient", "vote_share": 0.9})
+    write_table(run.stage("diagnose") / "neurons.parquet", neurons)
     _done(run, "diagnose", status)
-    candidates = [Candidate(neuron=neuron, direction="insufficient", vote_share=0.9) for neuron in (2, 3, 1)]
-    request = open_request(candidates, class_name="boat", class_index=0, model="m", data_version="d")
-    write_json(run.stage("review") / "request.json", request.record())
-    _done(run, "review", {})
+    if explained:
+        _decide(run, make_params(folder), verdict)
+    return run
+
+
+def _decide(run: RunFolder, params: Params, verdict: str | None) -> None:
+    review(run, params)
+    request = read_request(run)
     if verdict is not None:
         neurons = {"boat": CUE_NEURONS} if verdict == "approved" else {}
         decision = decide(request, verdict=verdict, neurons=neurons, by="ada")  # type: ignore[arg-type]
-        write_json(run.stage("review") / "decision.json", decision.record())
-    return run
+        save_decision(run, decision)
 
 
 def _done(run: RunFolder, stage: str, summary: dict[str, object]) -> None:

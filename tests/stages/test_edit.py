@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuroinspect.artifacts import read_json, read_tensors
-from neuroinspect.errors import StageOrderError
+from neuroinspect.artifacts import read_json, read_table, read_tensors, write_table
+from neuroinspect.errors import ReviewError, StageOrderError
 from neuroinspect.stages.edit import edit
 from tests.stages.judged_run import backbone_bytes, judged_run, make_params
 
@@ -58,3 +58,11 @@ def test_where_nothing_is_to_explain_nothing_is_edited(tmp_path: Path) -> None:
 def test_without_a_decision_the_way_to_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(StageOrderError, match="neuroinspect review decide"):
         edit(judged_run(tmp_path, verdict=None), make_params(tmp_path))
+
+
+def test_a_decision_about_an_earlier_finding_is_not_acted_on(tmp_path: Path) -> None:
+    run, params = judged_run(tmp_path), make_params(tmp_path)
+    found = read_table(run.stage("diagnose") / "neurons.parquet")
+    write_table(run.stage("diagnose") / "neurons.parquet", found.assign(neuron=[2, 3, 4]))
+    with pytest.raises(ReviewError, match="decide again"):
+        edit(run, params)

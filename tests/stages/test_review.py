@@ -45,7 +45,7 @@ def test_the_same_finding_is_not_asked_again_and_keeps_its_answer(run):
     decision = auto_decision(read_request(run), count=1)
     save_decision(run, decision)
     assert review(diagnosed(run), PARAMS).reused
-    assert require_decision(run) == decision
+    assert require_decision(run, PARAMS) == decision
 
 
 def test_another_finding_asks_again_and_drops_the_old_answer(run):
@@ -58,7 +58,7 @@ def test_another_finding_asks_again_and_drops_the_old_answer(run):
 def test_without_an_answer_the_edit_is_told_to_wait(run):
     review(run, PARAMS)
     with pytest.raises(StageOrderError, match="neuroinspect review decide"):
-        require_decision(run)
+        require_decision(run, PARAMS)
 
 
 def test_an_answer_to_another_question_is_refused(run):
@@ -78,7 +78,15 @@ def test_the_first_answer_stands_until_it_is_replaced(run):
     with pytest.raises(ReviewError, match="already rejected by ada"):
         save_decision(run, second)
     save_decision(run, second, replace=True)
-    assert require_decision(run) == second
+    assert require_decision(run, PARAMS) == second
+
+
+def test_an_answer_does_not_outlive_the_finding_it_answers(run):
+    review(run, PARAMS)
+    save_decision(run, auto_decision(read_request(run), count=1))
+    diagnosed(run, share=0.6)
+    with pytest.raises(ReviewError, match="decide again"):
+        require_decision(run, PARAMS)
 
 
 def test_a_class_without_mistakes_has_no_question(run):

@@ -9,6 +9,7 @@ from neuroinspect.classifier import Classifier
 from neuroinspect.errors import ModelError, RunFolderError, StageOrderError
 from neuroinspect.export import edited_state, export_edited_model
 from neuroinspect.settings import PreprocessingSettings, parse_params
+from neuroinspect.stages.models import classifier_of
 
 PARAMS = parse_params(
     {"model": {"spec": "neuroinspect.demo.backbone:scene_net"}, "data": {"table": "t.csv"}, "device": "cpu"}
@@ -24,8 +25,9 @@ def classifier() -> Classifier:
 
 def edit_folder(folder, *, recommended: str) -> RunFolder:
     run = RunFolder(folder / "run")
-    write_json(run.root / "run.json", {"model": {"fingerprint": "another model"}})
-    write_json(run.stage("edit") / "stage.json", {})
+    own = classifier_of(PARAMS).fingerprint
+    write_json(run.root / "run.json", {"model": {"fingerprint": own}})
+    write_json(run.stage("edit") / "stage.json", {"summary": {"model": "another model"}})
     write_json(run.stage("edit") / "edit.json", {"recommended": recommended})
     return run
 
@@ -56,7 +58,7 @@ def test_a_run_that_recommends_the_original_has_nothing_to_export(tmp_path):
         export_edited_model(edit_folder(tmp_path, recommended="original"), PARAMS, tmp_path / "model.safetensors")
 
 
-def test_a_run_of_another_model_is_refused(tmp_path):
+def test_an_edit_of_another_model_is_refused_though_the_run_has_gone_on_with_this_one(tmp_path):
     with pytest.raises(ModelError, match="another model"):
         export_edited_model(edit_folder(tmp_path, recommended="ratio"), PARAMS, tmp_path / "model.safetensors")
     assert not (tmp_path / "model.safetensors").exists()
