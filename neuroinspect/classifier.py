@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from neuroinspect.activation_source import ActivationSource, find_activation_source, find_decision_layer, inputs_of
 from neuroinspect.errors import DataError, ModelError, UnsupportedModelError
-from neuroinspect.model_spec import build_model
+from neuroinspect.model_spec import build_model, pick_device
 from neuroinspect.settings import PreprocessingSettings
 
 MapsKind = Literal["channel", "tokens", "grad_cam"]
@@ -48,8 +48,9 @@ class Classifier:
             WeightsError: the logits are NaN or infinite.
             DataError: the model does not run on images of the size `preprocessing` gives.
             ModelError: class names that do not match the number of logits.
+            SettingsError: this machine does not have the device.
         """
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = pick_device(device)
         self.module = module.to(self.device, torch.float32).eval().requires_grad_(False)
         self.preprocessing = preprocessing
         size = preprocessing.image_size
@@ -182,6 +183,7 @@ def load_classifier(
         WeightsError: the weights are missing, pickled, or do not fit.
         UnsupportedModelError: no Linear at the end, or a single logit.
         ModelError: class names that do not match the logits.
+        SettingsError: this machine does not have the device.
     """
     loaded = build_model(
         spec,

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuroinspect.errors import ModelSpecError, WeightsError
+from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
 from neuroinspect.settings import PreprocessingSettings
 
 _WAY_OUT = "save its state dict (`safetensors.torch.save_file(model.state_dict(), 'model.safetensors')`) and give that"
@@ -36,6 +36,23 @@ class LoadedModel:
     module: nn.Module
     preprocessing: PreprocessingSettings | None
     class_names: tuple[str, ...] | None
+
+
+def pick_device(device: torch.device | str | None) -> torch.device:
+    """The device of this name; None takes a GPU where there is one.
+
+    Raises:
+        SettingsError: torch does not know it, or this machine does not have it.
+    """
+    try:
+        picked = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=picked).item()
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+        reason = str(error).strip().partition("\n")[0]
+        raise SettingsError(
+            f"cannot use the device {str(device)!r} ({reason}); give cpu, or leave `device` out"
+        ) from error
+    return picked
 
 
 def build_model(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
-from neuroinspect.model_spec import load_weights
+from neuroinspect.model_spec import load_weights, pick_device
 from neuroinspect.settings import GuideSettings
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -99,7 +99,7 @@ class OpenClipGuide:
         name: str = "open_clip",
         device: torch.device | str | None = None,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = pick_device(device)
         self._model = model.to(self.device).eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._image_size = image_size

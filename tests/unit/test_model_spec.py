@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from timm.data import create_transform
 from torch import nn
 
-from neuroinspect.errors import ModelSpecError, WeightsError
-from neuroinspect.model_spec import build_model, load_weights, read_state
+from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
+from neuroinspect.model_spec import build_model, load_weights, pick_device, read_state
 from neuroinspect.settings import PreprocessingSettings
 
 
@@ -180,3 +180,13 @@ def test_the_number_of_classes_is_passed_to_a_factory_that_takes_it(tmp_path: Pa
     )
     assert build_model("mine:make", python_path=tmp_path, num_classes=7).module.out_features == 7
     assert build_model("mine:fixed", python_path=tmp_path, num_classes=7).module.out_features == 4
+
+
+@pytest.mark.parametrize("device", ["foo", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_message(device: str) -> None:
+    with pytest.raises(SettingsError, match=f"cannot use the device '{device}' .*; give cpu"):
+        pick_device(device)
+
+
+def test_a_device_left_out_is_one_that_works() -> None:
+    assert pick_device(None) == torch.device("cuda" if torch.cuda.is_available() else "cpu")
