@@ -112,10 +112,21 @@ def find_decision_layer(module: nn.Module, probe: Tensor) -> nn.Linear:
 
 
 def _is_plain(module: nn.Module, layer: nn.Linear, probe: Tensor, logits: Tensor) -> bool:
-    """Whether features @ W.T + b gives the logits: not for a subclass with another formula, or a change in place."""
+    """Whether features @ W.T + b gives the logits, and nothing behind the layer changes them.
+
+    Not so for a subclass with another formula. What comes behind shows on planted outputs of both signs: a ReLU leaves the
+    logits of the probe alone where all of them happen to be positive.
+    """
+    planted = torch.linspace(-3.0, 3.0, logits.numel(), dtype=logits.dtype, device=logits.device).view_as(logits)
     with torch.no_grad(), inputs_of(layer) as inputs:
         module(probe)
-    return torch.allclose(F.linear(inputs[-1], layer.weight, layer.bias), logits, rtol=1e-3, atol=1e-4)
+        handle = layer.register_forward_hook(lambda *_: planted.clone())
+        try:
+            passed = module(probe)
+        finally:
+            handle.remove()
+    explained = F.linear(inputs[0], layer.weight, layer.bias)
+    return torch.equal(passed, planted) and torch.allclose(explained, logits, rtol=1e-3, atol=1e-4)
 
 
 def find_activation_source(module: nn.Module, decision_layer: nn.Linear, probe: Tensor) -> ActivationSource:

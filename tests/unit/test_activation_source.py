@@ -22,6 +22,12 @@ def hooks(module: nn.Module) -> int:
     return sum(len(layer._forward_hooks) + len(layer._forward_pre_hooks) for layer in module.modules())
 
 
+def always_positive() -> nn.Linear:
+    layer = nn.Linear(6, 3)
+    nn.init.constant_(layer.bias, 50.0)
+    return layer
+
+
 class CosineLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         return super().forward(nn.functional.normalize(input, dim=1) * 4)
