@@ -20,8 +20,9 @@ from neuroinspect.settings import EditSettings
 def cue_erasure_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
     """One try for each threshold above which a sample counts as showing the cue."""
     tries = []
+    covariance = shrunk_covariance(problem.validation_features, settings.shrinkage)
     for threshold in settings.presence_thresholds:
-        projection, present = erase_cues(problem, threshold=threshold, shrinkage=settings.shrinkage)
+        projection, present = erase_cues(problem, threshold=threshold, covariance=covariance)
         tries.append(
             Try(
                 {"presence_threshold": threshold, "samples_with_cue": present},
@@ -75,33 +76,36 @@ def shrunk_covariance(features: Tensor, shrinkage: float | None) -> Tensor:
     return (1 - shrinkage) * covariance + max(shrinkage, 1e-6) * level * identity
 
 
-def erase_cues(problem: EditProblem, *, threshold: float, shrinkage: float | None) -> tuple[Projection, int]:
+def erase_cues(problem: EditProblem, *, threshold: float, covariance: Tensor) -> tuple[Projection, int]:
     """Projection that erases one cue for each class with chosen neurons, one after the other, and how many samples showed any.
 
     Everything is estimated on the validation features. Where a cue shows in no sample, or in all, nothing is erased for it.
+
+    Args:
+        problem: whose validation features (N, F) are looked at.
+        threshold: in standard deviations of the cue score; a sample above it shows the cue.
+        covariance: (F, F) of the validation features, from `shrunk_covariance`.
     """
     features, labels = problem.validation_features.double(), problem.validation_labels
-    covariance = shrunk_covariance(features, shrinkage)
     mean = features.mean(0)
-    identity = torch.eye(features.shape[1], dtype=torch.float64, device=features.device)
-    total = identity.clone()
+    ridge = 1e-9 * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64, device=mean.device)
+    # What is erased so far is left right^T, thin: f -> f - left right^T (f - mean). No (F, F) map is ever decomposed.
+    left = right = torch.zeros((features.shape[1], 0), dtype=torch.float64, device=features.device)
+    spread = covariance
     shown = torch.zeros(len(features), dtype=torch.bool, device=features.device)
     for chosen in problem.neurons.values():
         present = cue_scores(problem.validation_features, chosen) > threshold
         shown |= present
-        seen = (features - mean) @ total.T + mean
+        seen = features - (features - mean) @ right @ left.T
         direction = cue_direction(seen, labels, present)
-        spread = total @ covariance @ total.T + 1e-9 * covariance.diagonal().mean() * identity
-        reader = torch.linalg.solve(spread, direction)
+        reader = torch.linalg.solve(spread + ridge, direction)
         length = direction @ reader
         if length > 0:
-            total = (identity - torch.outer(direction, reader) / length) @ total
-    left, values, right = torch.linalg.svd(identity - total)
-    rank = int((values > 1e-9).sum())
-    projection = Projection(
-        kept=torch.ones_like(problem.validation_features[0]),
-        left=(left[:, :rank] * values[:rank]).float(),
-        right=right[:rank].T.float(),
-        offset=mean.float(),
-    )
+            column, row = direction[:, None], reader[:, None] / length
+            # (I - column row^T) (I - left right^T), and the covariance of what it leaves
+            left, right = torch.cat([left, column], 1), torch.cat([right, row - right @ (left.T @ row)], 1)
+            half = spread - column @ (row.T @ spread)
+            spread = half - (half @ row) @ column.T
+    kept = torch.ones_like(problem.validation_features[0])
+    projection = Projection(kept, left.float(), right.float(), mean.float())
     return projection, int(shown.sum())

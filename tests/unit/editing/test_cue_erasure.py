@@ -7,11 +7,16 @@ import torch
 
 from neuroinspect.editing.cue_erasure import cue_direction, cue_scores, erase_cues, shrunk_covariance
 from neuroinspect.editing.edit import as_linear, edit_decision_layer
-from neuroinspect.editing.problem import EditProblem
+from neuroinspect.editing.problem import EditProblem, Projection
 from neuroinspect.settings import EditSettings
 from tests.unit.editing.conftest import CUE_NEURONS, draw_features
 
 Make = Callable[..., EditProblem]
+
+
+def erase(problem: EditProblem, *, threshold: float = 1.0, shrinkage: float | None = None) -> tuple[Projection, int]:
+    covariance = shrunk_covariance(problem.validation_features, shrinkage)
+    return erase_cues(problem, threshold=threshold, covariance=covariance)
 
 
 def test_the_direction_is_taken_within_classes_by_hand() -> None:
@@ -38,7 +43,7 @@ def test_scores_are_standardised_and_a_dead_neuron_does_not_count() -> None:
 
 def test_after_the_erasure_the_cue_direction_cannot_be_read(make: Make) -> None:
     problem = make()
-    projection, _ = erase_cues(problem, threshold=1.0, shrinkage=0.0)
+    projection, _ = erase(problem, shrinkage=0.0)
     present = cue_scores(problem.validation_features, CUE_NEURONS) > 1.0
     direction = cue_direction(problem.validation_features, problem.validation_labels, present)
     reader = torch.linalg.solve(shrunk_covariance(problem.validation_features, 0.0), direction).float()
@@ -49,15 +54,30 @@ def test_after_the_erasure_the_cue_direction_cannot_be_read(make: Make) -> None:
 
 
 def test_erasing_twice_is_erasing_once(make: Make) -> None:
-    projection, _ = erase_cues(make(), threshold=1.0, shrinkage=None)
+    projection, _ = erase(make())
     once = torch.eye(8) - projection.left @ projection.right.T
     assert projection.left.shape[1] == 1
     assert torch.allclose(once @ once, once, atol=1e-5)
 
 
 def test_two_cues_are_erased_one_after_the_other(make: Make) -> None:
-    projection, _ = erase_cues(make({0: CUE_NEURONS, 1: (5,)}), threshold=1.0, shrinkage=None)
+    projection, _ = erase(make({0: CUE_NEURONS, 1: (5,)}))
     assert projection.left.shape[1] == 2
+
+
+def test_two_cues_give_the_product_of_two_full_projections(make: Make) -> None:
+    problem = make({0: CUE_NEURONS, 1: (5,)})
+    features, labels = problem.validation_features.double(), problem.validation_labels
+    covariance, mean, identity = shrunk_covariance(features, None), features.mean(0), torch.eye(8, dtype=torch.float64)
+    total = identity
+    for chosen in problem.neurons.values():
+        present = cue_scores(problem.validation_features, chosen) > 1.0
+        direction = cue_direction((features - mean) @ total.T + mean, labels, present)
+        spread = total @ covariance @ total.T + 1e-9 * covariance.diagonal().mean() * identity
+        reader = torch.linalg.solve(spread, direction)
+        total = (identity - torch.outer(direction, reader) / (direction @ reader)) @ total
+    projection, _ = erase(problem)
+    assert torch.allclose(identity.float() - projection.left @ projection.right.T, total.float(), atol=1e-5)
 
 
 def test_the_automatic_shrinkage_is_that_of_ledoit_and_wolf() -> None:
@@ -72,7 +92,7 @@ def test_the_automatic_shrinkage_is_that_of_ledoit_and_wolf() -> None:
 
 
 def test_a_cue_nobody_shows_erases_nothing(make: Make) -> None:
-    projection, shown = erase_cues(make(), threshold=50.0, shrinkage=None)
+    projection, shown = erase(make(), threshold=50.0)
     assert shown == 0
     assert projection.left.shape[1] == 0
 
