@@ -3,7 +3,8 @@
 A cause is claimed only where the edit of the chosen neurons raises the AUROC of the class margin, which no bias can move:
 above retrain-only and above the mean placebo (paired bootstrap, lower bound above zero, at least `minimum_effect`), and
 above every single placebo draw. The edit judged is named before the judging split is seen: the first of PRESPECIFIED that
-was made.
+was made. A cause is called mended only where the recommended layer passes the same test, and surely raises the accuracy of
+the class: a bias shift may raise it too, and leaves the reliance where it was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,21 +57,13 @@ def reach_verdict(
     """
     judged = next((name for name in PRESPECIFIED if name in rows), None)
     details = []
-    claimed = judged is not None
-    if judged is not None:
-        for control, words in (("retrain", "retraining alone"), ("placebo", "the same edit on placebo neurons")):
-            gain = _difference(differences, judged, against=control, metric="class_auroc")
-            if gain is None:
-                claimed = False
-                continue
-            claimed = claimed and gain["low"] > 0 and gain["value"] >= minimum_effect
+    for control, words in _CONTROLS.items():
+        gain = _difference(differences, judged, against=control, metric="class_auroc")
+        if gain is not None and judged is not None:
             details.append(
-                f"{_title(judged)} changes the AUROC of {class_name} by {_signed(gain)} against {words} "
-                f"(95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})."
+                f"{_title(judged)} changes the AUROC of {class_name} by {gain['value']:+.3f} against {words} "
+                f"(interval {gain['low']:+.3f} to {gain['high']:+.3f})."
             )
-        placebo = rows.get(f"placebo.{judged}", {}).get("class_auroc")
-        if placebo is not None:
-            claimed = claimed and rows[judged]["class_auroc"]["value"] > placebo["high"]
     helped = _difference(differences, recommended, against="original", metric="class_accuracy")
     better = helped is not None and helped["low"] > 0
     if helped is not None:
@@ -80,17 +73,26 @@ def reach_verdict(
             f"{rows['original']['class_accuracy']['value']:.1%} to {rows[recommended]['class_accuracy']['value']:.1%}, and the "
             f"average from {rows['original']['average']['value']:.1%} to {rows[recommended]['average']['value']:.1%}.{advice}"
         )
-    status: Status = "nothing_found" if not claimed else "found_and_helped" if better else "found_no_gain"
-    return Verdict(status, _SENTENCES[status].format(name=class_name), tuple(details), better)
+    if judged is None:
+        return Verdict("nothing_found", _NOTHING_EDITED.format(name=class_name), tuple(details), better)
+    if not _beyond_controls(rows, differences, judged, minimum_effect=minimum_effect):
+        return Verdict("nothing_found", _NOTHING_FOUND.format(name=class_name), tuple(details), better)
+    if not better:
+        return Verdict("found_no_gain", _NO_GAIN.format(name=class_name), tuple(details), better)
+    if not _beyond_controls(rows, differences, recommended, minimum_effect=minimum_effect):
+        return Verdict("found_no_gain", _NOT_TAKEN_AWAY.format(name=class_name), tuple(details), better)
+    return Verdict("found_and_helped", _MENDED.format(name=class_name), tuple(details), better)
 
 
-_SENTENCES: Mapping[Status, str] = {
-    "nothing_found": "Nothing found: editing the suspected neurons of {name} gains no more than the controls do.",
-    "found_and_helped": "Found and mended: {name} leans on a cue the chosen neurons carry, and taking it away helps beyond "
-    "every control.",
-    "found_no_gain": "Found, not mended: {name} leans on a cue the chosen neurons carry, but the recommended layer does not "
-    "surely raise its accuracy.",
-}
+_CONTROLS = {"retrain": "retraining alone", "placebo": "the same edit on placebo neurons"}
+_NOTHING_EDITED = "Nothing claimed: no neuron of {name} was edited, so whether it leans on a cue was not tested."
+_NOTHING_FOUND = "Nothing found: editing the suspected neurons of {name} gains no more than the controls do."
+_FOUND = "{name} leans on a cue the chosen neurons carry"
+_MENDED = f"Found and mended: {_FOUND}, and taking it away helps beyond every control."
+_NO_GAIN = f"Found, not mended: {_FOUND}, but the recommended layer does not surely raise its accuracy."
+_NOT_TAKEN_AWAY = (
+    f"Found, not mended: {_FOUND}; the recommended layer raises its accuracy, but is not shown to take the cue away."
+)
 TITLES = {
     "original": "Original",
     "retrain": "Retrain-only",
@@ -106,12 +108,23 @@ def _title(name: str) -> str:
     return TITLES.get(name, name)
 
 
+def _beyond_controls(
+    rows: Mapping[str, Mapping[str, Any]],
+    differences: Sequence[Mapping[str, Any]],
+    name: str,
+    *,
+    minimum_effect: float,
+) -> bool:
+    """Whether a layer surely raises the class AUROC above both controls, and above every single placebo draw."""
+    gains = [_difference(differences, name, against=control, metric="class_auroc") for control in _CONTROLS]
+    if any(gain is None or gain["low"] <= 0 or gain["value"] < minimum_effect for gain in gains):
+        return False
+    placebo = rows.get(f"placebo.{name}", {}).get("class_auroc")
+    return placebo is None or bool(rows[name]["class_auroc"]["value"] > placebo["high"])
+
+
 def _difference(
-    differences: Sequence[Mapping[str, Any]], name: str, *, against: str, metric: str
+    differences: Sequence[Mapping[str, Any]], name: str | None, *, against: str, metric: str
 ) -> Mapping[str, Any] | None:
     wanted = (name, against, metric)
     return next((one for one in differences if (one["name"], one["against"], one["metric"]) == wanted), None)
-
-
-def _signed(gain: Mapping[str, Any]) -> str:
-    return f"{gain['value']:+.3f}"

@@ -27,7 +27,7 @@ from neuroinspect.judging.verdict import Verdict, nothing_to_explain, reach_verd
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 CONTROLS = ("original", "retrain", "placebo")
 
 

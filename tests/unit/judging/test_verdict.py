@@ -66,6 +66,29 @@ def test_no_neuron_based_edit_means_no_claim() -> None:
     rows = {"original": row(0.9), "bias": row(0.9)}
     verdict = reach_verdict(rows, [], class_name="fish", recommended="bias", minimum_effect=0.005)
     assert verdict.status == "nothing_found"
+    assert "not tested" in verdict.sentence
+
+
+def test_a_rejected_review_is_not_said_to_have_been_tested() -> None:
+    verdict = reach_verdict({"original": row(0.9)}, [], class_name="fish", recommended="original", minimum_effect=0.005)
+    assert verdict.status == "nothing_found"
+    assert "no more than the controls" not in verdict.sentence
+
+
+def test_a_recommended_bias_shift_mends_nothing_though_it_raises_the_accuracy() -> None:
+    rows = {"original": row(0.92), "bias": row(0.92, accuracy=0.9), "cue_erasure": row(0.98)}
+    rows["placebo.cue_erasure"] = row(0.92)
+    bias = {"name": "bias", "low": 0.2, "value": 0.3, "high": 0.4}
+    differences = [
+        gain("retrain", 0.05, 0.03),
+        gain("placebo", 0.05, 0.03),
+        {**bias, "against": "retrain", "metric": "class_auroc"},
+        {**bias, "against": "original", "metric": "class_accuracy"},
+    ]
+    verdict = reach_verdict(rows, differences, class_name="fish", recommended="bias", minimum_effect=0.005)
+    assert verdict.status == "found_no_gain"
+    assert verdict.surely_better
+    assert "not shown to take the cue away" in verdict.sentence
 
 
 def test_a_class_without_mistakes_has_nothing_to_explain() -> None:
