@@ -21,6 +21,7 @@ LOG_RATIO_LIMIT = 20.0
 REFERENCE_BATCH = 128
 """The batch size ratio_weight is meant for; the norm over another batch is divided by sqrt(B / 128)."""
 _CHUNK = 64
+_CHUNK_ELEMENTS = 32_000_000  # weights or logits held at once, beside the few copies training needs: 128 MB
 
 
 def train_tries(
@@ -39,8 +40,9 @@ def train_tries(
     """
     layers: list[tuple[Tensor, Tensor] | None] = [None if one.trained else (one.weight, one.bias) for one in tries]
     waiting = [position for position, one in enumerate(tries) if one.trained]
-    for start in range(0, len(waiting), _CHUNK):
-        chunk = waiting[start : start + _CHUNK]
+    together = max(1, min(_CHUNK, _CHUNK_ELEMENTS // problem.weight.numel()))
+    for start in range(0, len(waiting), together):
+        chunk = waiting[start : start + together]
         progress("refitting decision layers", start, len(waiting))
         for position, layer in zip(chunk, _train_chunk(problem, [tries[p] for p in chunk], settings), strict=True):
             layers[position] = layer
@@ -70,8 +72,7 @@ def _train_chunk(problem: EditProblem, tries: Sequence[Try], settings: TrainSett
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            logits = _logits(problem.validation_features, *stack.fold(weights, biases))
-            accuracy = (logits.argmax(2) == problem.validation_labels).float().mean(1)
+            accuracy = _accuracy(problem, *stack.fold(weights, biases))
             better = (accuracy > best) & (waited < settings.patience)
             best = torch.where(better, accuracy, best)
             best_weights[better], best_biases[better] = weights[better], biases[better]
@@ -92,6 +93,14 @@ def _learning_rates(settings: TrainSettings, batches: int) -> list[float]:
         for step in range(total - warm)
     ]
     return rising + falling
+
+
+def _accuracy(problem: EditProblem, weights: Tensor, biases: Tensor) -> Tensor:
+    """Average accuracy (T,) on the validation features of layers (T, C, F), (T, C)."""
+    rows = max(1, _CHUNK_ELEMENTS // biases.numel())
+    batches = zip(problem.validation_features.split(rows), problem.validation_labels.split(rows), strict=True)
+    right = [_logits(features, weights, biases).argmax(2) == labels for features, labels in batches]
+    return torch.cat(right, 1).float().mean(1)
 
 
 def _logits(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

@@ -100,6 +100,20 @@ def test_tries_trained_together_equal_tries_trained_alone(make: Make, settings: 
         assert torch.allclose(bias, alone_bias, atol=1e-5)
 
 
+def test_a_bound_on_the_memory_does_not_change_the_layers(
+    make: Make, settings: EditSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = make()
+    tries = [*retrain_tries(problem, settings)[:2], *ratio_tries(problem, settings)[:2]]
+    at_once = train_tries(problem, tries, settings=settings.train)
+    monkeypatch.setattr("neuroinspect.editing.refit._CHUNK_ELEMENTS", 50)  # two layers, a few samples at a time
+    for (weight, bias), (other_weight, other_bias) in zip(
+        at_once, train_tries(problem, tries, settings=settings.train), strict=True
+    ):
+        assert torch.allclose(weight, other_weight, atol=1e-5)
+        assert torch.allclose(bias, other_bias, atol=1e-5)
+
+
 def test_a_ratio_weight_of_zero_is_retrain_only(make: Make, settings: EditSettings) -> None:
     problem = make()
     zero = ratio_tries(problem, settings.model_copy(update={"ratio_weights": (0.0,)}))
