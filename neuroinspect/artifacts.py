@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from neuroinspect.errors import ArtifactError, RunFolderError, RunLockedError, S
 
 SCHEMA_VERSION = 1
 STAGES = ("validate", "extract", "diagnose", "visualize", "review", "edit", "evaluate", "report")
+_TEMPORARY = ".tmp"
 log = logging.getLogger(__name__)
 
 
@@ -54,14 +55,21 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         RunFolderError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _write_whole(path, lambda file: file.write(data))
+
+
+def _write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except ArtifactError:  # a part that cannot be read, not this file
+        temporary.unlink(missing_ok=True)
+        raise
     except OSError as error:
         try:
             temporary.unlink(missing_ok=True)
@@ -122,21 +130,14 @@ def write_array_parts(
     Raises:
         RunFolderError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for part in parts:
-                file.write(np.ascontiguousarray(part, dtype=dtype).data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise RunFolderError(f"cannot write {path}: {reason}. Free some space, then run again") from error
+
+    def fill(file: BinaryIO) -> None:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype=dtype).data)
+
+    _write_whole(path, fill)
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -258,6 +259,8 @@ def run_stage(
     else:
         log.info("%s: computing", stage)
         summary = compute(partial)
+        for leftover in list(partial.rglob(f".*{_TEMPORARY}")):  # of a process killed while it wrote
+            leftover.unlink()
         write_json(
             partial / "stage.json", {"stage": stage, "inputs_hash": inputs_hash, "version": version, "summary": summary}
         )

@@ -173,6 +173,25 @@ def test_a_complete_folder_that_was_never_renamed_is_adopted(stage):
     assert stage.computed == 1
 
 
+def test_a_half_written_file_of_a_killed_process_does_not_stay(stage):
+    def leave(folder):
+        (folder / "deep").mkdir()
+        (folder / "deep" / ".a.npy.123.tmp").write_bytes(b"half")
+        return {}
+
+    result = run_stage(stage.run, "extract", version=1, inputs={}, compute=leave)
+    assert sorted(path.name for path in result.folder.rglob("*")) == ["deep", "stage.json"]
+
+
+def test_a_shard_that_cannot_be_read_is_not_called_a_full_disk(tmp_path):
+    def parts():
+        yield read_array(tmp_path / "missing.npy")
+
+    with pytest.raises(ArtifactError, match=r"missing\.npy is missing or damaged"):
+        write_array_parts(tmp_path / "a.npy", parts(), shape=(1,))
+    assert not list(tmp_path.iterdir())
+
+
 def test_shards_of_other_inputs_are_cleared_when_the_stage_is_done(stage):
     leftover = stage.run.root / ".partial" / "extract-0123456789abcdef"
     leftover.mkdir(parents=True)
