@@ -79,9 +79,14 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         ArtifactError: a file is damaged.
     """
     extract, edit, evaluate = run.require("extract"), run.require("edit"), run.require("evaluate")
-    records = {stage: run.stage_record(stage) for stage in STAGES if stage != "report"}
+    found = (run.stage_record("diagnose") or {}).get("summary", {})
+    # Where nothing is to explain these are not run, and what lies there belongs to an earlier finding.
+    skipped = {"visualize", "review"} if found.get("status") == "nothing_to_explain" else set()
+    records = {stage: run.stage_record(stage) for stage in STAGES if stage not in {"report", *skipped}}
     summaries = {stage: record.get("summary", {}) for stage, record in records.items() if record is not None}
-    request, decision = _json(run.stage("review") / "request.json"), _json(run.stage("review") / "decision.json")
+    request, decision = (
+        None if skipped else _json(run.stage("review") / name) for name in ("request.json", "decision.json")
+    )
     provenance = _json(run.root / "run.json") or {}
     noted = [request or {}, provenance.get("model", {}), provenance, *summaries.values()]
     diagnose, visualize = run.stage("diagnose"), run.stage("visualize")
@@ -93,8 +98,8 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         diagnosis=summaries.get("diagnose", {}),
         mistakes=_table(diagnose / "mistakes.parquet"),
         neurons=_table(diagnose / "neurons.parquet"),
-        illusions=_table(visualize / "illusions.parquet"),
-        real=_table(visualize / "real.parquet"),
+        illusions=pd.DataFrame() if skipped else _table(visualize / "illusions.parquet"),
+        real=pd.DataFrame() if skipped else _table(visualize / "real.parquet"),
         decision=decision,
         edit=read_json(edit / "edit.json"),
         metrics=read_json(evaluate / "metrics.json"),

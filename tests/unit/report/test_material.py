@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from neuroinspect.artifacts import write_json
+from neuroinspect.artifacts import read_json, write_json
 from neuroinspect.errors import ArtifactError, StageOrderError
 from neuroinspect.report import read_material
 from tests.report_run import Variant, build_run
@@ -17,6 +17,18 @@ def test_a_clean_model_leaves_empty_parts(tmp_path):
     assert material.visualized is None
     assert material.decision is None
     assert material.chosen == frozenset()
+
+
+def test_pictures_and_decision_of_an_earlier_finding_are_left_out_where_nothing_is_to_explain(tmp_path):
+    run, params = build_run(tmp_path, Variant())
+    found = read_json(run.stage("diagnose") / "stage.json")
+    found["summary"]["status"] = "nothing_to_explain"
+    write_json(run.stage("diagnose") / "stage.json", found)
+    material = read_material(run, params, data_root=tmp_path)
+    assert material.decision is None
+    assert material.visualized is None
+    assert material.illusions.empty
+    assert not {"visualize", "review"} & set(material.hashes)
 
 
 def test_the_decision_names_the_chosen_neurons(material_of):
