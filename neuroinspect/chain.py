@@ -110,6 +110,9 @@ def write_provenance(run: RunFolder, params: Params) -> None:
         StageOrderError: validate has not run.
         RunFolderError: the folder cannot be written.
     """
+    # Loaded here: the report's plots are slow to import, and most commands need none.
+    from neuroinspect.report.provenance import settings_without_folders, spec_without_folder
+
     model = params.model
     write_json(
         run.root / "run.json",
@@ -120,9 +123,13 @@ def write_provenance(run: RunFolder, params: Params) -> None:
                 "fingerprint": classifier_of(params).fingerprint,
             },
             "data_version": data_version(run),
-            "guide": params.guide.spec,
+            "guide": None if params.guide.spec is None else spec_without_folder(params.guide.spec),
             "seed": params.seed,
-            "settings": params.model_dump(mode="json", by_alias=True, exclude={"model", "data", "runs"}),
+            "settings": {
+                section: values
+                for section, values in settings_without_folders(params).items()
+                if section not in {"model", "data"}
+            },
             "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         },
     )

@@ -317,6 +317,15 @@ def anchor(params: Params, folder: Path) -> Params:
         update={
             "model": params.model.model_copy(update=fixed(params.model)),
             "data": params.data.model_copy(update=fixed(params.data)),
+            "guide": params.guide.model_copy(update={"spec": _anchored_guide(params.guide.spec, folder)}),
             "runs": folder / params.runs,
         }
     )
+
+
+def _anchored_guide(spec: str | None, folder: Path) -> str | None:
+    """`open_clip:NAME/FILE` with the file seen from `folder`, where it is there; what follows NAME may be a tag as well."""
+    start, slash, weights = (spec or "").partition("/")
+    if start.startswith("open_clip:") and weights and (folder / weights).is_file():
+        return f"{start}{slash}{folder / weights}"
+    return spec

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from neuroinspect.errors import SettingsError
-from neuroinspect.settings import Params, load_params, parse_params
+from neuroinspect.settings import Params, anchor, load_params, parse_params
 
 LEAST = {"model": {"spec": "timm:resnet18"}, "data": {"train": "train", "validation": "validation"}}
 
@@ -96,3 +96,11 @@ def every_settings_class(model: type[BaseModel]) -> set[type[BaseModel]]:
 def test_every_section_is_frozen_and_refuses_unknown_keys(kind):
     assert kind.model_config["frozen"]
     assert kind.model_config["extra"] == "forbid"
+
+
+def test_the_weights_of_a_guide_are_meant_from_the_file_too_and_a_tag_stays_a_tag(tmp_path):
+    (tmp_path / "clip.safetensors").touch()
+    for given, expected in (("clip.safetensors", f"{tmp_path}/clip.safetensors"), ("openai", "openai")):
+        params = Params.model_validate({**LEAST, "guide": {"spec": f"open_clip:RN50/{given}"}})
+        assert anchor(params, tmp_path).guide.spec == f"open_clip:RN50/{expected}"
+        assert anchor(anchor(params, tmp_path), tmp_path) == anchor(params, tmp_path)
