@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
+from neuroinspect.errors import ModelError, ModelSpecError, NeuroInspectError, SettingsError, WeightsError
 from neuroinspect.model_spec import load_weights, pick_device
 from neuroinspect.settings import GuideSettings
 
@@ -77,13 +77,55 @@ def class_direction(guide: TextGuide, class_text: str, templates: Sequence[str])
 
     Raises:
         SettingsError: no template, or one without `{}`.
+        ModelError: the guide fails, or gives something else than finite (T, D).
     """
     wrong = [template for template in templates if "{}" not in template]
     if wrong or not templates:
         raise SettingsError(f"guide.templates: expected texts with {{}} in them, got {wrong or 'none'}")
     with torch.no_grad():
-        embeddings = guide.encode_texts([template.replace("{}", class_text) for template in templates])
+        texts = [template.replace("{}", class_text) for template in templates]
+        embeddings = _embeddings(guide, "encode_texts", texts, rows=len(texts))
+        if not embeddings.isfinite().all():
+            raise ModelError(f"the text guide gives embeddings of {class_text!r} that are NaN or infinite; correct it")
         return functional.normalize(functional.normalize(embeddings, dim=1).mean(0), dim=0)
+
+
+def similarity_to(guide: TextGuide, images: Tensor, directions: Tensor) -> Tensor:
+    """Cosine of each image's embedding and its direction; differentiable.
+
+    Args:
+        guide: the text guide.
+        images: (N, 3, H, W) in [0, 1].
+        directions: (N, D), from `class_direction`.
+
+    Returns:
+        (N,), on the device of the directions.
+
+    Raises:
+        ModelError: the guide fails, or gives something else than (N, D) with a gradient.
+    """
+    embeddings = _embeddings(guide, "encode_images", images, rows=len(images), width=directions.shape[1])
+    if images.requires_grad and not embeddings.requires_grad:
+        raise ModelError(
+            "the text guide's encode_images gives no gradient, so it cannot steer; leave out no_grad, detach"
+        )
+    return functional.cosine_similarity(embeddings.to(directions.device), directions, dim=1)
+
+
+def _embeddings(
+    guide: TextGuide, method: str, given: Tensor | list[str], *, rows: int, width: int | None = None
+) -> Tensor:
+    try:
+        embeddings = getattr(guide, method)(given)
+    except (NeuroInspectError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the guide is the user's: it may raise anything
+        raise ModelError(f"the text guide's {method} failed: {type(error).__name__}: {error}") from error
+    shape = tuple(embeddings.shape) if isinstance(embeddings, Tensor) else type(embeddings).__name__
+    if not isinstance(embeddings, Tensor) or embeddings.dim() != 2 or embeddings.shape != (rows, width or shape[-1]):
+        expected = f"({rows}, {width if width is not None else 'D'})"
+        raise ModelError(f"the text guide's {method} gave {shape}, expected embeddings of shape {expected}; correct it")
+    return embeddings
 
 
 class OpenClipGuide:

@@ -14,8 +14,11 @@ import torch
 from typer.testing import CliRunner
 
 from neuroinspect.artifacts import STAGES, RunFolder, read_tensors
+from neuroinspect.chain import ChainResult
 from neuroinspect.classifier import load_classifier
 from neuroinspect.cli import app
+from neuroinspect.cli.run import show_result
+from neuroinspect.cli.screen import Screen
 from neuroinspect.settings import load_params
 from tests.tiny import make_project
 
@@ -274,3 +277,28 @@ def test_a_demo_of_nothing_known_is_refused(tmp_path, scenario, message):
     result = call("demo", "--scenario", scenario, "--out", tmp_path / "demo")
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(capsys):
+    result = ChainResult(Path("runs"), "done", (), Path("[b]/report.html"), "editing a[/b]c :fish: helps")
+    show_result(Screen(quiet=False, as_json=False), result, commands={"apply": "apply [x]"})
+    shown = capsys.readouterr().out
+    assert "editing a[/b]c :fish: helps" in shown
+    assert "[b]/report.html" in shown
+
+
+@pytest.mark.parametrize("factory", ["def make(): raise RuntimeError('boom')", "def make(): return None"])
+def test_a_guide_that_cannot_be_made_is_one_message(project, factory):
+    (project.parent / "broken_guide.py").write_text(factory)
+    result = call(
+        "visualize",
+        "--params",
+        project,
+        "--set",
+        "guide.spec=broken_guide:make",
+        "--json",
+        "--set",
+        f"model.python_path={project.parent}",
+    )
+    assert result.exit_code == 1
+    assert "guide 'broken_guide:make'" in printed(result)["error"]

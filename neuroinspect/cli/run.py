@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.text import Text
 
 from neuroinspect.artifacts import StageResult
 from neuroinspect.chain import ChainResult, run_chain, run_stage_alone
@@ -84,11 +85,10 @@ def show_result(screen: Screen, result: ChainResult, *, commands: Mapping[str, s
         "stages": [_record(stage) for stage in result.stages],
         "next": following,
     }
-    lines = [f"[bold]{result.verdict}[/bold]"] if result.verdict is not None else []
-    if result.report is not None:
-        lines.append(f"report   {result.report}")
+    top = [Text(result.verdict, style="bold")] if result.verdict is not None else []
+    lines = [f"report   {result.report}"] if result.report is not None else []
     lines += [f"next     {line}" for line in following]
-    screen.finish(record, "\n".join(lines))
+    screen.finish(record, *top, "\n".join(lines))
 
 
 def _next_steps(result: ChainResult, commands: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from neuroinspect.errors import NeuroInspectError, SettingsError
 
@@ -23,10 +24,11 @@ class Screen:
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet = quiet
         self.as_json = as_json
-        self.errors = Console(stderr=True)
-        self.output = Console()
+        # Names of classes and folders are shown as they are: [b] is a name like any other.
+        self.errors = Console(stderr=True, markup=False, emoji=False)
+        self.output = Console(markup=False, emoji=False)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -54,12 +56,12 @@ class Screen:
             self._print_json(result)
         elif not self.quiet:
             for block in shown:
-                self.output.print(block, soft_wrap=isinstance(block, str), highlight=False)
+                self.output.print(block, soft_wrap=isinstance(block, str | Text), highlight=False)
 
     def fail(self, error: Exception) -> None:
         """Show an error."""
         self._bars.stop()
-        self.errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        self.errors.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
         if self.as_json:
             self._print_json({"error": str(error), "kind": type(error).__name__})
 
@@ -89,7 +91,7 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else None
-        self._console.print(record.getMessage(), style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(record.getMessage(), style=style, highlight=False, soft_wrap=True)
 
 
 @contextmanager

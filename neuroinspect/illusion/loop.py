@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from neuroinspect.classifier import Classifier
 from neuroinspect.illusion.objectives import illusion_loss, pair_score
@@ -16,7 +15,7 @@ from neuroinspect.illusion.parametrization import frequency_scale, images_from, 
 from neuroinspect.illusion.silence import redirected_gradients
 from neuroinspect.illusion.transforms import TransformDraws, apply_transforms, draw_transforms, join_draws
 from neuroinspect.settings import IllusionSettings
-from neuroinspect.text_guide import TextGuide
+from neuroinspect.text_guide import TextGuide, similarity_to
 
 Pair = tuple[int, int]
 _BETAS = (0.5, 0.99)
@@ -114,8 +113,7 @@ def score(job: Job, pairs: Sequence[Pair], images: Tensor) -> Scores:
     similarity = None
     if job.guide is not None:
         directions = torch.stack([job.directions[class_index] for _, class_index in pairs])
-        embeddings = job.guide.encode_images(images).to(directions.device)
-        similarity = functional.cosine_similarity(embeddings, directions, dim=1)
+        similarity = similarity_to(job.guide, images, directions)
     return Scores(
         activation=features.gather(1, neurons[:, None])[:, 0],
         class_logit=logits.gather(1, classes[:, None])[:, 0],

@@ -50,12 +50,14 @@ def _guide(spec: str, python_path: Path | None, device: str | None) -> TextGuide
     with importable(python_path):
         try:
             guide = getattr(importlib.import_module(source), name)()
-        except (ImportError, AttributeError, TypeError) as error:
+            fingerprint = getattr(guide, "fingerprint", None)
+        except Exception as error:  # the module, the factory and the guide are the user's: they may raise anything
             raise ModelSpecError(
                 f"guide {spec!r}: expected open_clip:NAME/TAG or package.module:factory ({error})"
             ) from error
-    if not isinstance(guide, TextGuide):
+    if not isinstance(guide, TextGuide) or not isinstance(fingerprint, str):
         raise ModelSpecError(
-            f"guide {spec!r} returned {type(guide).__name__}; a guide has encode_images, encode_texts and fingerprint"
+            f"guide {spec!r} returned {type(guide).__name__}; a guide has encode_images, encode_texts "
+            "and a text as fingerprint"
         )
     return guide

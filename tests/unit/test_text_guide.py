@@ -1,5 +1,7 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -7,9 +9,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
+from neuroinspect.errors import ModelError, ModelSpecError, SettingsError, WeightsError
 from neuroinspect.settings import GuideSettings
-from neuroinspect.text_guide import OpenClipGuide, TextGuide, bind_texts, class_direction, open_clip_guide
+from neuroinspect.text_guide import (
+    OpenClipGuide,
+    TextGuide,
+    bind_texts,
+    class_direction,
+    open_clip_guide,
+    similarity_to,
+)
 
 ARCHITECTURE = "neuroinspect-test-clip"
 TEMPLATES = GuideSettings().templates
@@ -157,3 +166,45 @@ def test_classes_get_their_texts():
 def test_a_text_for_a_class_that_is_not_there_is_refused():
     with pytest.raises(SettingsError, match=r"guide\.class_texts names dgo; the classes are cat, dog"):
         bind_texts(TwoWords(), ("cat", "dog"), GuideSettings(class_texts={"dgo": "dog"}))
+
+
+class Given:
+    """A guide that does what it is told to."""
+
+    fingerprint = "given"
+
+    def __init__(self, encode: Callable[..., Any]) -> None:
+        self.encode_images = self.encode_texts = encode
+
+
+def fail(_: object) -> Tensor:
+    raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (fail, "encode_images failed: KeyError: 'boom'"),
+        (lambda images: images.mean((2, 3))[:, :2], r"encode_images gave \(4, 2\), .* \(4, 3\)"),
+        (lambda images: images.mean(), r"encode_images gave \(\), .* \(4, 3\)"),
+        (lambda images: [1.0], "encode_images gave list"),
+        (lambda images: images.detach().mean((2, 3)), "no gradient"),
+    ],
+)
+def test_a_guide_that_does_not_work_on_pictures_says_why(encode, message):
+    images = torch.rand(4, 3, 8, 8, requires_grad=True)
+    with pytest.raises(ModelError, match=message):
+        similarity_to(Given(encode), images, torch.ones(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (fail, "encode_texts failed: KeyError: 'boom'"),
+        (lambda texts: torch.ones(3), r"encode_texts gave \(3,\), .* \(2, D\)"),
+        (lambda texts: torch.full((2, 3), torch.nan), "'fish' that are NaN"),
+    ],
+)
+def test_a_guide_that_does_not_work_on_texts_says_why(encode, message):
+    with pytest.raises(ModelError, match=message):
+        class_direction(Given(encode), "fish", ["a {}", "the {}"])
