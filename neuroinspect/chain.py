@@ -56,15 +56,15 @@ def run_chain(run: RunFolder, params: Params, *, auto_review: bool = False, prog
         NeuroInspectError: any stage's; what is finished is kept.
     """
     with run.lock():
-        finished = [_stage(name, run, params, progress) for name in ("validate", "extract", "diagnose")]
+        finished = [_stage(name, run, params, progress=progress) for name in ("validate", "extract", "diagnose")]
         status: Status = "nothing_to_explain"
         if finished[-1].summary["status"] != "nothing_to_explain":
-            finished += [_stage(name, run, params, progress) for name in ("visualize", "review")]
+            finished += [_stage(name, run, params, progress=progress) for name in ("visualize", "review")]
             decision = _decide_by_rule(run, params) if auto_review else read_decision(run)
             if decision is None:
                 return ChainResult(run.root, "waiting", tuple(finished))
             status = "done" if decision.verdict == "approved" else "rejected"
-        finished += [_stage(name, run, params, progress) for name in ("edit", "evaluate", "report")]
+        finished += [_stage(name, run, params, progress=progress) for name in ("edit", "evaluate", "report")]
     verdict = read_json(run.stage("evaluate") / "metrics.json")["verdict"]["sentence"]
     return ChainResult(run.root, status, tuple(finished), run.stage("report") / "report.html", verdict)
 
@@ -77,10 +77,10 @@ def run_stage_alone(name: str, run: RunFolder, params: Params, *, progress: Prog
         NeuroInspectError: any other of the stage's.
     """
     with run.lock():
-        return _stage(name, run, params, progress)
+        return _stage(name, run, params, progress=progress)
 
 
-def _stage(name: str, run: RunFolder, params: Params, progress: Progress) -> StageResult:
+def _stage(name: str, run: RunFolder, params: Params, *, progress: Progress) -> StageResult:
     # Loaded when its turn comes: the command line starts sooner, and a stage is called by its one word everywhere.
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)

@@ -50,11 +50,11 @@ def evaluate(run: RunFolder, params: Params, *, progress: Progress = silent) -> 
         "evaluate",
         version=STAGE_VERSION,
         inputs=inputs,
-        compute=lambda folder: _evaluate(folder, run, params, progress),
+        compute=lambda folder: _evaluate(folder, run, params, progress=progress),
     )
 
 
-def _evaluate(folder: Path, run: RunFolder, params: Params, progress: Progress) -> Mapping[str, Any]:
+def _evaluate(folder: Path, run: RunFolder, params: Params, *, progress: Progress) -> Mapping[str, Any]:
     record = read_json(run.require("edit") / "edit.json")
     diagnosis = read_json(run.require("diagnose") / "stage.json")["summary"]
     layers = read_layers(run.require("edit") / "layers.safetensors")
@@ -75,9 +75,9 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, progress: Progress) 
                 cue=cue,
                 training_sizes=_cell_sizes(samples["train"]),
             )
-            splits[split] = _judge(judged, layers, record, params, progress)
+            splits[split] = _judge(judged, layers, record, params=params, progress=progress)
             write_table(folder / f"confusion.{split}.parquet", _confusion(judged, layers, record["recommended"]))
-    verdict = _verdict(splits["judge"], record, diagnosis, params)
+    verdict = _verdict(splits["judge"], record, diagnosis, params=params)
     write_json(
         folder / "metrics.json",
         {
@@ -98,7 +98,7 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, progress: Progress) 
 
 
 def _judge(
-    judged: JudgedSplit, layers: Layers, record: Mapping[str, Any], params: Params, progress: Progress
+    judged: JudgedSplit, layers: Layers, record: Mapping[str, Any], *, params: Params, progress: Progress
 ) -> dict[str, Any]:
     judge = Judge(judged, settings=params.evaluate, seed=params.seed)
     rows = []
@@ -112,7 +112,7 @@ def _judge(
 
 
 def _verdict(
-    split: Mapping[str, Any], record: Mapping[str, Any], diagnosis: Mapping[str, Any], params: Params
+    split: Mapping[str, Any], record: Mapping[str, Any], diagnosis: Mapping[str, Any], *, params: Params
 ) -> Verdict:
     if diagnosis["status"] == "nothing_to_explain":
         return nothing_to_explain(record["class"])
