@@ -218,7 +218,10 @@ class RunFolder:
                 f"{self.root} is in use by {who}; wait for it, or choose another run with --out"
             ) from error
         except OSError as error:
-            raise RunFolderError(f"cannot write the run folder {self.root}: {error.strerror or error}") from error
+            raise RunFolderError(
+                f"cannot write the run folder {self.root}: {error.strerror or error}; choose a writable folder with --out, "
+                "or `runs` in the params file"
+            ) from error
         try:
             write_bytes(holder, f"host {socket.gethostname()}, pid {os.getpid()}".encode())
             yield

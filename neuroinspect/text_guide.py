@@ -109,6 +109,9 @@ def similarity_to(guide: TextGuide, images: Tensor, directions: Tensor) -> Tenso
         raise ModelError(
             "the text guide's encode_images gives no gradient, so it cannot steer; leave out no_grad, detach"
         )
+    # Without a gradient it is a single look, such as the one before the first step; asking at every step slows a GPU.
+    if not images.requires_grad and not embeddings.isfinite().all():
+        raise ModelError("the text guide's encode_images gives embeddings that are NaN or infinite; correct it")
     return functional.cosine_similarity(embeddings.to(directions.device), directions, dim=1)
 
 

@@ -302,3 +302,10 @@ def test_a_guide_that_cannot_be_made_is_one_message(project, factory):
     )
     assert result.exit_code == 1
     assert "guide 'broken_guide:make'" in printed(result)["error"]
+
+
+def test_a_question_nobody_answers_is_one_message_and_one_json_object(project):
+    result = call("clean", "run", "--params", project, "--json")
+    assert result.exit_code == 1
+    assert "give --yes" in printed(result)["error"]
+    assert (project.parent / "runs" / "run").is_dir()

@@ -109,6 +109,10 @@ def session(*, quiet: bool = False, as_json: bool = False) -> Iterator[Screen]:
             raise
         screen.fail(error)
         raise typer.Exit(EXIT_ERROR) from error
+    except typer.Abort as error:
+        refused = SettingsError("the question was not answered, so nothing was done; answer it, or give --yes")
+        screen.fail(refused)
+        raise typer.Exit(EXIT_ERROR) from error
     except KeyboardInterrupt as error:
         screen.errors.print("stopped; the same command goes on where it stopped")
         raise typer.Exit(EXIT_INTERRUPTED) from error

@@ -208,3 +208,8 @@ def test_a_guide_that_does_not_work_on_pictures_says_why(encode, message):
 def test_a_guide_that_does_not_work_on_texts_says_why(encode, message):
     with pytest.raises(ModelError, match=message):
         class_direction(Given(encode), "fish", ["a {}", "the {}"])
+
+
+def test_embeddings_of_pictures_that_are_nan_are_refused_before_a_picture_is_made():
+    with pytest.raises(ModelError, match="encode_images gives embeddings that are NaN"):
+        similarity_to(Given(lambda images: images.mean((2, 3)) * torch.nan), torch.rand(4, 3, 8, 8), torch.ones(4, 3))
