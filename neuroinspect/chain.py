@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from neuroinspect.artifacts import RunFolder, StageResult, read_json, write_json
+from neuroinspect.editing.edit import method_tries
 from neuroinspect.ports import Progress, silent
 from neuroinspect.review import AUTO, Decision, auto_decision
 from neuroinspect.settings import Params
@@ -55,6 +56,8 @@ def run_chain(run: RunFolder, params: Params, *, auto_review: bool = False, prog
     Raises:
         NeuroInspectError: any stage's; what is finished is kept.
     """
+    for method in params.edit.methods:
+        method_tries(method)  # a method that does not exist is better said before the hours of work than after
     with run.lock():
         finished = [_stage(name, run, params, progress=progress) for name in ("validate", "extract", "diagnose")]
         status: Status = "nothing_to_explain"

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from neuroinspect.errors import SettingsError
 
-EditMethod = Literal["ratio", "bias", "ablate_refit", "cue_erasure", "retrain", "con"]
-
 
 class Settings(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
@@ -195,7 +193,10 @@ class TrainSettings(Settings):
 class EditSettings(Settings):
     """How the decision layer is edited (method section 4). Each method has as many tries as every other."""
 
-    methods: tuple[EditMethod, ...] = ("ratio", "bias", "ablate_refit", "cue_erasure")
+    methods: tuple[str, ...] = Field(
+        default=("ratio", "bias", "ablate_refit", "cue_erasure"),
+        description="also: con, and methods registered from outside",
+    )
     train: TrainSettings = TrainSettings()
     ratio_weights: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
     target_ratio: float | None = Field(

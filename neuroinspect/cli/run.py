@@ -103,7 +103,8 @@ def _next_steps(result: ChainResult, commands: Mapping[str, str]) -> list[str]:
     if judged.get("recommended", "original") == "original":
         return ["open the report"]
     if judged.get("surely_better"):
-        return ["open the report", f"take the edited model: {commands['apply']}"]
+        unexplained = " (it raises the class, the cause stays unknown)" if judged["status"] == "nothing_found" else ""
+        return ["open the report", f"take the edited model{unexplained}: {commands['apply']}"]
     return ["open the report", f"keep the original; to take the edited model all the same: {commands['apply']}"]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from neuroinspect.editing.controls import placebo_neurons
-from neuroinspect.editing.edit import NEURON_METHODS, Edit, as_linear, edit_all
+from neuroinspect.editing.edit import Edit, as_linear, edit_all, uses_neurons
 from neuroinspect.editing.problem import EditProblem
 from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
 from neuroinspect.masking import neuron_family
@@ -65,7 +65,7 @@ def compare_edits(
     problems, methods = {"retrain": problem}, {"retrain": "retrain"}
     for method in settings.methods:
         problems[method], methods[method] = problem, method
-    placebo = [method for method in settings.methods if method in NEURON_METHODS]
+    placebo = [method for method in settings.methods if uses_neurons(method)]
     for index, group in problem.neurons.items():
         sets = placebo_neurons(
             count=len(group),

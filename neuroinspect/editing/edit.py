@@ -34,8 +34,7 @@ _METHODS: dict[str, MethodTries] = {
     "ablate_refit": ablate_refit_tries,
     "cue_erasure": cue_erasure_tries,
 }
-NEURON_METHODS = ("ratio", "con", "ablate_refit", "cue_erasure")
-"""Methods whose result depends on which neurons were chosen: only these have a placebo."""
+_WITHOUT_NEURONS = {"retrain", "bias"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +155,18 @@ def method_tries(method: str) -> MethodTries:
     return _METHODS[method]
 
 
-def register_method(name: str, tries: MethodTries) -> None:
-    """Add an edit method of your own; it gets the same loop, the same number of tries and the same selection rule.
+def uses_neurons(method: str) -> bool:
+    """Whether the result depends on which neurons were chosen: only such a method has a placebo."""
+    return method not in _WITHOUT_NEURONS
+
+
+def register_method(name: str, tries: MethodTries, *, with_neurons: bool = True) -> None:
+    """Add an edit method of your own; it gets the same loop, the same selection rule and, in a run, the same placebo.
+
+    Args:
+        name: what `edit.methods` calls it.
+        tries: from a problem to what is trained; give as many tries as the other methods have.
+        with_neurons: the result depends on the chosen neurons.
 
     Raises:
         SettingsError: the name is taken.
@@ -165,6 +174,8 @@ def register_method(name: str, tries: MethodTries) -> None:
     if name in _METHODS:
         raise SettingsError(f"there is an edit method {name!r} already; choose another name")
     _METHODS[name] = tries
+    if not with_neurons:
+        _WITHOUT_NEURONS.add(name)
 
 
 def as_linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -30,7 +30,7 @@ from neuroinspect.metrics import CellAccuracy, per_class_accuracy, worst_class
 from neuroinspect.ports import Progress, silent
 from neuroinspect.ranking import Direction, rank_neurons, vote_shares
 from neuroinspect.settings import DiagnoseSettings, Params
-from neuroinspect.stages.models import classifier_of
+from neuroinspect.stages.models import classifier_of_run
 
 STAGE_VERSION = 1
 _FEW_MISTAKES = 10  # with 3 mistakes no edit helped on the real photos (method section 5)
@@ -58,7 +58,7 @@ def diagnose(run: RunFolder, params: Params, *, progress: Progress = silent) -> 
         ModelError: the classifier cannot be loaded.
         RunFolderError: the folder cannot be written.
     """
-    classifier = classifier_of(params)
+    classifier = classifier_of_run(run, params)
     inputs = {
         "extract": run.upstream_hash("extract"),
         "model": classifier.fingerprint,

@@ -19,12 +19,12 @@ from neuroinspect.artifacts import (
     write_tensors,
 )
 from neuroinspect.editing.comparison import Comparison, compare_edits
-from neuroinspect.editing.edit import NEURON_METHODS, Edit
+from neuroinspect.editing.edit import Edit, uses_neurons
 from neuroinspect.editing.problem import EditProblem, make_problem
 from neuroinspect.judging.verdict import TITLES
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
-from neuroinspect.stages.models import classifier_of
+from neuroinspect.stages.models import classifier_of_run
 from neuroinspect.stages.review import require_decision
 
 STAGE_VERSION = 2
@@ -39,7 +39,7 @@ def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> Stag
     """
     summary = read_json(run.require("diagnose") / "stage.json")["summary"]
     neurons = {} if summary["status"] == "nothing_to_explain" else _approved_neurons(run, params)
-    classifier = classifier_of(params)
+    classifier = classifier_of_run(run, params)
     inputs = {
         "extract": run.upstream_hash("extract"),
         "diagnose": run.upstream_hash("diagnose"),
@@ -110,7 +110,7 @@ def _records(comparison: Comparison) -> dict[str, Any]:
             "title": title,
             "settings": dict(one.settings),
             "neurons": sorted({j for chosen in one.neurons.values() for j in chosen})
-            if one.method in NEURON_METHODS
+            if uses_neurons(one.method)
             else [],
             "score": asdict(one.score),
             "tries": _tries(one),

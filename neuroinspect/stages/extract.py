@@ -80,6 +80,7 @@ def extract(run: RunFolder, params: Params, *, progress: Progress = silent) -> S
         write_json(folder / "performance.json", {"classes": list(classes), "splits": splits})
         return {
             "classes": list(classes),
+            "model": classifier.fingerprint,
             "features": classifier.num_features,
             "maps_kind": classifier.maps_kind,
             "splits": {split: len(rows) for split, rows in samples.items()},

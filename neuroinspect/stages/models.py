@@ -4,8 +4,9 @@ import importlib
 from functools import lru_cache
 from pathlib import Path
 
+from neuroinspect.artifacts import RunFolder, read_json
 from neuroinspect.classifier import Classifier, load_classifier
-from neuroinspect.errors import ModelSpecError
+from neuroinspect.errors import ModelSpecError, StageOrderError
 from neuroinspect.model_spec import importable
 from neuroinspect.settings import ModelSettings, Params
 from neuroinspect.text_guide import TextGuide, open_clip_guide
@@ -18,6 +19,22 @@ def classifier_of(params: Params) -> Classifier:
         ModelError: it cannot be loaded or used.
     """
     return _classifier(params.model, params.device)
+
+
+def classifier_of_run(run: RunFolder, params: Params) -> Classifier:
+    """The classifier a params file names, which must be the one the run's features come from.
+
+    Raises:
+        StageOrderError: extract has not run, or ran with another model.
+        ModelError: it cannot be loaded or used.
+    """
+    classifier = classifier_of(params)
+    known = read_json(run.require("extract") / "stage.json")["summary"].get("model")
+    if known is not None and known != classifier.fingerprint:
+        raise StageOrderError(
+            f"the features in {run.root} come from another model than the one params.yaml names now; run `neuroinspect extract`"
+        )
+    return classifier
 
 
 def guide_of(params: Params) -> TextGuide | None:

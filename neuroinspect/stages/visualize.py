@@ -33,7 +33,7 @@ from neuroinspect.illusion import Illusion, Objective, core_relevance
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.illusion_cache import ILLUSION_VERSION, IllusionMaker, Wish, guide_key
-from neuroinspect.stages.models import classifier_of, guide_of
+from neuroinspect.stages.models import classifier_of_run, guide_of
 from neuroinspect.stages.real_pictures import draw_heatmaps, to_picture, top_pictures, write_picture
 from neuroinspect.text_guide import bind_texts
 
@@ -87,7 +87,7 @@ def visualize(run: RunFolder, params: Params, *, progress: Progress = silent) ->
     extracted, diagnosed = run.require("extract"), run.require("diagnose")
     finding = (run.stage_record("diagnose") or {})["summary"]
     class_names = (run.stage_record("extract") or {})["summary"]["classes"]
-    settings, classifier, guide = params.visualize, classifier_of(params), guide_of(params)
+    settings, classifier, guide = params.visualize, classifier_of_run(run, params), guide_of(params)
     texts = None if guide is None else bind_texts(guide, class_names, params.guide)
     fingerprint = classifier.fingerprint
 

@@ -3,8 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuroinspect.artifacts import read_json, read_table, read_tensors, write_table
+from neuroinspect.artifacts import read_json, read_table, read_tensors, write_json, write_table
+from neuroinspect.editing.edit import register_method
+from neuroinspect.editing.problem import EditProblem, Try
 from neuroinspect.errors import ReviewError, StageOrderError
+from neuroinspect.settings import EditSettings
 from neuroinspect.stages.edit import edit
 from tests.stages.judged_run import backbone_bytes, judged_run, make_params
 
@@ -65,4 +68,29 @@ def test_a_decision_about_an_earlier_finding_is_not_acted_on(tmp_path: Path) -> 
     found = read_table(run.stage("diagnose") / "neurons.parquet")
     write_table(run.stage("diagnose") / "neurons.parquet", found.assign(neuron=[2, 3, 4]))
     with pytest.raises(ReviewError, match="decide again"):
+        edit(run, params)
+
+
+def test_a_method_from_outside_runs_beside_the_others_and_gets_its_placebo(tmp_path: Path) -> None:
+    def silence(problem: EditProblem, _: EditSettings) -> list[Try]:
+        weight = problem.weight.clone()
+        for index, chosen in problem.neurons.items():
+            weight[index, list(chosen)] = 0.0
+        return [Try({}, weight, problem.bias, trained=False)]
+
+    register_method("silence", silence)
+    params = make_params(tmp_path)
+    edit_settings = params.edit.model_copy(update={"methods": ("silence",)})
+    result = edit(judged_run(tmp_path), params.model_copy(update={"edit": edit_settings}))
+    methods = read_json(result.folder / "edit.json")["methods"]
+    assert {"silence", "placebo.silence.0", "placebo.silence.1"} <= set(methods)
+    layer = read_tensors(result.folder / "layers.safetensors")["silence.weight"]
+    assert layer[0, [2, 3]].tolist() == [0.0, 0.0]
+
+
+def test_features_of_another_model_are_refused(tmp_path: Path) -> None:
+    run, params = judged_run(tmp_path), make_params(tmp_path)
+    record = {"stage": "extract", "inputs_hash": "extract", "version": 1, "summary": {"model": "of another model"}}
+    write_json(run.stage("extract") / "stage.json", record)
+    with pytest.raises(StageOrderError, match="neuroinspect extract"):
         edit(run, params)
