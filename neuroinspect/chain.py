@@ -56,8 +56,10 @@ def run_chain(run: RunFolder, params: Params, *, auto_review: bool = False, prog
     Raises:
         NeuroInspectError: any stage's; what is finished is kept.
     """
+    # a method or a model that cannot be is better said before the hours of work than after
     for method in params.edit.methods:
-        method_tries(method)  # a method that does not exist is better said before the hours of work than after
+        method_tries(method)
+    classifier_of(params)
     with run.lock():
         finished = [_stage(name, run, params, progress=progress) for name in ("validate", "extract", "diagnose")]
         status: Status = "nothing_to_explain"

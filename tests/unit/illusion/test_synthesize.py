@@ -185,7 +185,7 @@ def test_nothing_is_left_on_the_model_after_an_exception():
         def encode_images(self, images):
             raise RuntimeError("broken guide")
 
-    with pytest.raises(RuntimeError, match="broken guide"):
+    with pytest.raises(ModelError, match="broken guide"):
         make(classifier=classifier, guide=Broken())
     for layer in classifier.module.modules():
         assert not layer._forward_hooks
