@@ -14,8 +14,9 @@ help:
 	@echo "make check   formatting, lint, types, layers (what CI runs before the tests)"
 	@echo "make format  format the code and mend what the linter can"
 
+# One thread: the demo's networks are so small that threads cost about what they bring.
 demo: $(STAMP)
-	$(BIN)/neuroinspect demo --scenario fish+forest --seed 2 --out .neuroinspect/demo --review auto
+	OMP_NUM_THREADS=1 $(BIN)/neuroinspect demo --scenario fish+forest --seed 2 --out .neuroinspect/demo --review auto
 
 # One thread in each of the two test processes: more would only fight for the same cores.
 test: $(STAMP)
