@@ -1,7 +1,7 @@
 """Train the weights that ship with the embedded scenario: `python -m neuroinspect.demo.pretrain backbone|clip`.
 
 Run once, about ten minutes each on two cores. Both networks see neutral scenes only (object, background and colour
-independent), from seeds no scenario can ask for.
+independent), from streams no scenario draws its pictures from.
 """
 
 import logging
@@ -74,12 +74,10 @@ def train_backbone(*, count: int = 20000, epochs: int = 10, batch_size: int = 12
         if step % 50 == 0:
             log.info("step %d of %d: loss %.3f", step, steps, loss.item())
     model.eval()
-    check = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
+    check, pictures_to_check = _check_scenes()
     with torch.no_grad():
-        features = model.pooled(scale(torch.from_numpy(draw(check))))
-        for name, truth in (("object", check.objects), ("background", check.backgrounds), ("colour", check.colours)):
-            right = heads[name](features).argmax(1) == torch.from_numpy(truth)
-            log.info("%s: %.3f right on neutral scenes", name, right.float().mean())
+        features = model.pooled(scale(pictures_to_check))
+        _log_accuracy({name: heads[name](features) for name in NAMES}, check)
     rescale_features(model, pictures[:2000])
     save_file(dict(model.backbone.state_dict()), BACKBONE_WEIGHTS)
 
@@ -88,8 +86,12 @@ def train_backbone(*, count: int = 20000, epochs: int = 10, batch_size: int = 12
 def rescale_features(model: SceneNet, pictures: Tensor) -> None:
     """Give every neuron a standard deviation of one on these pictures.
 
-    The penalty on the features lets them shrink while the heads grow. What stands before the last ReLU is scaled, which
-    scales the neuron and changes nothing else.
+    So a learning rate or a penalty on the decision layer means the same for all of them. What stands before the last ReLU is
+    scaled, which scales the neuron and changes nothing else.
+
+    Args:
+        model: changed in place.
+        pictures: (N, 64, 64, 3) uint8.
     """
     deviation = model.pooled(scale(pictures)).std(0)
     factor = torch.where(deviation > 0, 1 / deviation.clamp_min(1e-12), 1.0)
@@ -126,13 +128,27 @@ def train_clip(*, legs: Sequence[Leg] = CLIP_LEGS, batch_size: int = 128, start:
         _train_leg(model, tokenizer, leg, batch_size)
     model.eval()
     save_file({name: _halved(tensor) for name, tensor in model.state_dict().items()}, CLIP_WEIGHTS)
-    check = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
+    check, pictures = _check_scenes()
     with torch.no_grad():
-        embedded = model.encode_image(scale(torch.from_numpy(draw(check))))
-        for name, truth in (("object", check.objects), ("background", check.backgrounds), ("colour", check.colours)):
-            texts = model.encode_text(tokenizer([f"a photo of a {word}." for word in NAMES[name]]))
-            right = (embedded @ functional.normalize(texts, dim=-1).T).argmax(1) == torch.from_numpy(truth)
-            log.info("%s: %.3f right on neutral scenes, zero-shot", name, right.float().mean())
+        embedded = model.encode_image(scale(pictures))
+        texts = {name: tokenizer([f"a photo of a {word}." for word in words]) for name, words in NAMES.items()}
+        _log_accuracy(
+            {name: embedded @ functional.normalize(model.encode_text(rows), dim=-1).T for name, rows in texts.items()},
+            check,
+        )
+
+
+def _check_scenes() -> tuple[Scenes, Tensor]:
+    """Neutral scenes that nothing was trained on, and their pictures."""
+    scenes = neutral_scenes(PRETRAINING_SEED + 1, "check", 2000)
+    return scenes, torch.from_numpy(draw(scenes))
+
+
+def _log_accuracy(logits: dict[str, Tensor], scenes: Scenes) -> None:
+    truths = {"object": scenes.objects, "background": scenes.backgrounds, "colour": scenes.colours}
+    for name, scores in logits.items():
+        right = scores.argmax(1) == torch.from_numpy(truths[name])
+        log.info("%s: %.3f right on neutral scenes", name, right.float().mean())
 
 
 def _halved(tensor: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ def compare_edits(
     for method in settings.methods:
         problems[method], methods[method] = problem, method
     placebo = [method for method in settings.methods if uses_neurons(method)]
+    generator = torch.Generator().manual_seed(seed)
     for index, group in problem.neurons.items():
         sets = placebo_neurons(
             count=len(group),
@@ -73,7 +74,7 @@ def compare_edits(
             num_features=problem.weight.shape[1],
             suspected=[*family, *candidates],
             chosen=chosen,
-            generator=torch.Generator().manual_seed(seed),
+            generator=generator,
         )
         for method in placebo:
             for draw, neurons in enumerate(sets):

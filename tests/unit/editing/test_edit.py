@@ -102,6 +102,13 @@ def test_the_comparison_holds_every_method_and_control_and_recommends_no_placebo
     assert compared.edits[compared.recommended].score.worst_class == best
 
 
+def test_two_classes_get_placebo_neurons_of_their_own(make: Make, settings: EditSettings) -> None:
+    many = settings.model_copy(update={"methods": ("ratio",), "placebo_draws": 6})
+    compared = compare_edits(make({0: (2,), 1: (5,)}), candidates=(), settings=many, seed=0)
+    draws = [compared.edits[f"placebo.ratio.{draw}"].neurons for draw in range(6)]
+    assert any(drawn[0] != drawn[1] for drawn in draws)
+
+
 def test_placebo_neurons_are_never_chosen_or_suspected() -> None:
     sets = placebo_neurons(
         count=3,
