@@ -77,17 +77,6 @@ def log_ratio_of_each_neuron(
     return ratios
 
 
-def ratio_of_each_neuron(
-    features: Tensor, decision_layer: nn.Linear, *, class_index: int, neurons: Sequence[int] | None = None
-) -> Tensor:
-    """Probability ratio (N, K) of each neuron silenced alone, above 0; see `log_ratio_of_each_neuron`.
-
-    Raises:
-        FeaturesError: shapes that do not match, no such class or neuron, or values that are not finite.
-    """
-    return log_ratio_of_each_neuron(features, decision_layer, class_index=class_index, neurons=neurons).exp()
-
-
 def neuron_family(features: Tensor, neurons: Sequence[int], *, size: int) -> list[int]:
     """Neurons whose activations go most with the mean standardised activation of the chosen ones.
 

@@ -13,7 +13,6 @@ from neuroinspect.masking import (
     log_ratio_of_each_neuron,
     neuron_family,
     probability_ratio,
-    ratio_of_each_neuron,
 )
 from tests.reference import linear
 from tests.reference import probability_ratio as literal_ratio
@@ -47,7 +46,8 @@ def test_silencing_no_neuron_leaves_the_ratio_at_one() -> None:
 def test_a_neuron_that_is_silent_already_has_ratio_one() -> None:
     features, layer = problem(1)
     features[:, 3] = 0
-    torch.testing.assert_close(ratio_of_each_neuron(features, layer, class_index=2)[:, 3], torch.ones(5).double())
+    logarithms = log_ratio_of_each_neuron(features, layer, class_index=2)
+    torch.testing.assert_close(logarithms[:, 3], torch.zeros(5).double())
 
 
 @settings(max_examples=30, deadline=None)
@@ -71,9 +71,11 @@ def test_every_neuron_at_once_equals_one_after_the_other(seed: int) -> None:
 
 def test_chosen_neurons_are_columns_of_all_neurons() -> None:
     features, layer = problem(2)
-    every = ratio_of_each_neuron(features, layer, class_index=1)
-    torch.testing.assert_close(ratio_of_each_neuron(features, layer, class_index=1, neurons=[5, 0]), every[:, [5, 0]])
-    assert ratio_of_each_neuron(features, layer, class_index=1, neurons=[]).shape == (5, 0)
+    every = log_ratio_of_each_neuron(features, layer, class_index=1)
+    torch.testing.assert_close(
+        log_ratio_of_each_neuron(features, layer, class_index=1, neurons=[5, 0]), every[:, [5, 0]]
+    )
+    assert log_ratio_of_each_neuron(features, layer, class_index=1, neurons=[]).shape == (5, 0)
 
 
 def test_many_samples_in_pieces_give_the_same_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,12 +153,12 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(FeaturesError, match="bool"):
         probability_ratio(features, layer, class_index=0, silenced=mask([], 6))
     with pytest.raises(FeaturesError, match="class_index"):
-        ratio_of_each_neuron(features, layer, class_index=4)
+        log_ratio_of_each_neuron(features, layer, class_index=4)
     with pytest.raises(FeaturesError, match=r"\(N, 7\)"):
-        ratio_of_each_neuron(features[:, :6], layer, class_index=0)
+        log_ratio_of_each_neuron(features[:, :6], layer, class_index=0)
     with pytest.raises(FeaturesError, match="finite"):
-        ratio_of_each_neuron(features / 0, layer, class_index=0)
+        log_ratio_of_each_neuron(features / 0, layer, class_index=0)
     with pytest.raises(FeaturesError, match="neurons"):
-        ratio_of_each_neuron(features, layer, class_index=0, neurons=[7])
+        log_ratio_of_each_neuron(features, layer, class_index=0, neurons=[7])
     with pytest.raises(FeaturesError, match="finite"):
         neuron_family(features / 0, [0], size=1)
