@@ -1,24 +1,30 @@
-"""The whole chain in one process: every stage up to the review, and on after it.
+"""The chain: what belongs to each stage, and the stages in their order in one process.
 
-Each function holds the lock of the run folder, so two processes never write the same run.
+`carry_out` and `settle_review` are the steps; the flows call them as tasks, `run_chain` one after the other. Whoever calls
+them holds the lock of the run folder, so two processes never write the same run.
 """
 
 import importlib
 import logging
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 from neuroinspect.artifacts import RunFolder, StageResult, read_json, write_json
+from neuroinspect.dataset import data_root
 from neuroinspect.editing.edit import method_tries
-from neuroinspect.ports import Progress, silent
-from neuroinspect.review import AUTO, Decision, auto_decision
+from neuroinspect.errors import SettingsError
+from neuroinspect.ports import Progress, ReviewStore, Tools, silent
+from neuroinspect.review import AUTO, Decision, auto_decision, parse_decision
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of
-from neuroinspect.stages.review import data_version, read_decision, read_request, save_decision
+from neuroinspect.stages.review import manifest_version, read_decision, read_request, save_decision
 
+REGISTERED = "models:/"
+_CHECKED = ("validate", "extract", "diagnose")
 Status = Literal["waiting", "done", "nothing_to_explain", "rejected"]
 _PACKAGES = ("neuroinspect", "torch", "torchvision", "timm", "open_clip_torch", "numpy", "pandas", "scipy", "pillow")
 log = logging.getLogger(__name__)
@@ -44,48 +50,113 @@ class ChainResult:
     verdict: str | None = None
 
 
-def run_chain(run: RunFolder, params: Params, *, auto_review: bool = False, progress: Progress = silent) -> ChainResult:
+def run_chain(
+    run: RunFolder,
+    params: Params,
+    *,
+    auto_review: bool = False,
+    tools: Tools | None = None,
+    progress: Progress = silent,
+) -> ChainResult:
     """Run every stage up to the review, and the ones after it where a decision is there.
 
     Args:
         run: the run folder; finished stages in it are not computed again.
         params: settings of all stages.
         auto_review: decide by the rule of `neuroinspect.review.auto_decision`, unless a person has decided.
+        tools: what the chain may use; None: nothing but the run folder.
         progress: is told how far each stage is.
 
     Raises:
         NeuroInspectError: any stage's; what is finished is kept.
     """
-    # a method or a model that cannot be is better said before the hours of work than after
-    for method in params.edit.methods:
-        method_tries(method)
-    classifier_of(params)
+    tools = tools or Tools()
+    params = with_resolved_model(params, tools)
+    refuse_what_cannot_work(params)
     with run.lock():
-        finished = [_stage(name, run, params, progress=progress) for name in ("validate", "extract", "diagnose")]
+        finished = [
+            carry_out(name, run, params, tools=tools, progress=progress) for name in ("validate", "extract", "diagnose")
+        ]
         status: Status = "nothing_to_explain"
         if finished[-1].summary["status"] != "nothing_to_explain":
-            finished += [_stage(name, run, params, progress=progress) for name in ("visualize", "review")]
-            decision = _decide_by_rule(run, params) if auto_review else read_decision(run)
+            finished += [
+                carry_out(name, run, params, tools=tools, progress=progress) for name in ("visualize", "review")
+            ]
+            decision = settle_review(run, params, tools=tools, auto=auto_review)
             if decision is None:
                 return ChainResult(run.root, "waiting", tuple(finished))
             status = "done" if decision.verdict == "approved" else "rejected"
-        finished += [_stage(name, run, params, progress=progress) for name in ("edit", "evaluate", "report")]
+        finished += [
+            carry_out(name, run, params, tools=tools, progress=progress) for name in ("edit", "evaluate", "report")
+        ]
+    return chain_result(run, status, finished)
+
+
+def chain_result(run: RunFolder, status: Status, finished: Sequence[StageResult]) -> ChainResult:
+    """The result of a chain that came to its report.
+
+    Raises:
+        ArtifactError: metrics.json is missing or damaged.
+    """
     verdict = read_json(run.stage("evaluate") / "metrics.json")["verdict"]["sentence"]
     return ChainResult(run.root, status, tuple(finished), run.stage("report") / "report.html", verdict)
 
 
-def run_stage_alone(name: str, run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
+def run_stage_alone(
+    name: str, run: RunFolder, params: Params, *, tools: Tools | None = None, progress: Progress = silent
+) -> StageResult:
     """Run one stage on what the stages before it left.
 
     Raises:
         StageOrderError: a stage it needs has not run.
         NeuroInspectError: any other of the stage's.
     """
+    tools = tools or Tools()
     with run.lock():
-        return _stage(name, run, params, progress=progress)
+        return carry_out(name, run, with_resolved_model(params, tools), tools=tools, progress=progress)
 
 
-def _stage(name: str, run: RunFolder, params: Params, *, progress: Progress) -> StageResult:
+def with_resolved_model(params: Params, tools: Tools) -> Params:
+    """Params whose model can be loaded: one that the registry keeps is brought here first.
+
+    Raises:
+        SettingsError: a registered model is named, and there is no registry to ask.
+        ModelSpecError: the registry does not have it.
+    """
+    if not params.model.spec.startswith(REGISTERED):
+        return params
+    if tools.registry is None:
+        raise SettingsError(
+            f"model.spec {params.model.spec} is in a registry, and mlflow is not installed; pip install 'neuroinspect[pipeline]'"
+        )
+    return params.model_copy(update={"model": tools.registry.resolve(params.model.spec)})
+
+
+def refuse_what_cannot_work(params: Params) -> None:
+    """Say before the hours of work, not after them, that an edit method or the model cannot be.
+
+    Raises:
+        NeuroInspectError: the method is unknown, or the model cannot be loaded.
+    """
+    for method in params.edit.methods:
+        method_tries(method)
+    classifier_of(params)
+
+
+def carry_out(
+    name: str, run: RunFolder, params: Params, *, tools: Tools | None = None, progress: Progress = silent
+) -> StageResult:
+    """Run one stage, and what belongs to it: its data brought before, its table checked and its request opened after it.
+
+    Raises:
+        StageOrderError: a stage it needs has not run.
+        DataCheckError: what it left breaks an expectation.
+        NeuroInspectError: any other of the stage's.
+    """
+    tools = tools or Tools()
+    if name == "validate" and tools.revisions is not None:
+        for place in data_places(params):
+            tools.revisions.pull(place)
     # Loaded when its turn comes: the command line starts sooner, and a stage is called by its one word everywhere.
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)
@@ -93,22 +164,93 @@ def _stage(name: str, run: RunFolder, params: Params, *, progress: Progress) -> 
         for warning in result.summary.get("warnings", ()):
             log.warning("%s: %s", name, warning)
     if name == "validate":
-        write_provenance(run, params)
+        write_provenance(run, params, tools=tools)
+    if name in _CHECKED and tools.validator is not None:
+        tools.validator.check(run.root, name, params.checks)
+    if name == "review" and tools.reviews is not None:
+        tools.reviews.open(read_request(run).record(), run=run.root)
     return result
 
 
-def _decide_by_rule(run: RunFolder, params: Params) -> Decision:
-    standing = read_decision(run)
-    if standing is not None and standing.by != AUTO:
-        log.info("review: %s by %s", standing.verdict, standing.by)
-        return standing
-    decision = auto_decision(read_request(run), count=params.review.auto_count)
-    save_decision(run, decision, replace=True)
-    log.info("review: %s by rule (%s)", decision.verdict, decision.rule)
-    return decision
+def settle_review(run: RunFolder, params: Params, *, tools: Tools | None = None, auto: bool = False) -> Decision | None:
+    """The decision on the question a run asks, written into its folder; None while nobody has decided.
+
+    The review store, where there is one, is the truth and the folder holds a copy. A decision that lies in the folder alone
+    is taken into the store as unverified: nobody can say who wrote a file.
+
+    Args:
+        run: with a finished review stage.
+        params: for the rule of the automatic decision.
+        tools: with the review store.
+        auto: decide by rule where no person has.
+
+    Raises:
+        StageOrderError: the question has not been opened.
+        ReviewError: the decision breaks a rule of the review.
+    """
+    store = None if tools is None else tools.reviews
+    standing = read_decision(run) if store is None else _from_store(run, store)
+    if auto and (standing is None or standing.by == AUTO):
+        decision = auto_decision(read_request(run), count=params.review.auto_count)
+        if decision != standing:
+            take_decision(run, decision, store=store, replace=True)
+        standing = decision
+    if standing is not None:
+        log.info("review: %s by %s%s", standing.verdict, standing.by, f" ({standing.rule})" if standing.rule else "")
+    return standing
 
 
-def write_provenance(run: RunFolder, params: Params) -> None:
+def take_decision(run: RunFolder, decision: Decision, *, store: ReviewStore | None, replace: bool = False) -> None:
+    """Take a decision: in the store first, where there is one, then as a copy in the run folder.
+
+    Raises:
+        ReviewError: it answers another request.
+        ReviewConflictError: somebody else decided first, and `replace` is not asked for.
+        RunFolderError: the folder cannot be written.
+    """
+    if store is not None:
+        store.open(read_request(run).record(), run=run.root)
+        store.decide(decision.record(), replace=replace)
+    save_decision(run, decision, replace=replace or store is not None)
+
+
+def _from_store(run: RunFolder, store: ReviewStore) -> Decision | None:
+    request, copy = read_request(run), read_decision(run)
+    kept = store.decision(request.id)
+    if kept is not None:
+        decision = parse_decision(kept)
+        if decision != copy:
+            save_decision(run, decision, replace=True)
+        return decision
+    if copy is None or copy.request != request.id:
+        return None
+    adopted = copy.model_copy(update={"unverified": True})
+    take_decision(run, adopted, store=store)
+    return adopted
+
+
+def data_places(params: Params) -> list[Path]:
+    """Files and folders that hold the pictures, as params name them."""
+    if params.data.table is not None:
+        return [data_root(params.data)]
+    return [folder for folder in (params.data.train, params.data.validation, params.data.test) if folder is not None]
+
+
+def data_version(run: RunFolder, params: Params, *, tools: Tools) -> str:
+    """The version of a run's data: where it is kept under one that is clean `dvc:<md5>`, otherwise `untracked:<manifest hash>`.
+
+    Raises:
+        StageOrderError: validate has not run.
+    """
+    if tools.revisions is not None:
+        versions = [tools.revisions.revision(place) for place in data_places(params)]
+        known = sorted({version for version in versions if version is not None})
+        if known and None not in versions:
+            return "+".join(known)
+    return f"untracked:{manifest_version(run)}"
+
+
+def write_provenance(run: RunFolder, params: Params, *, tools: Tools | None = None) -> None:
     """Write run.json: what the run was computed from and with. It holds no path, so a run can be moved.
 
     Raises:
@@ -124,10 +266,12 @@ def write_provenance(run: RunFolder, params: Params) -> None:
         {
             "model": {
                 "spec": model.spec,
+                "origin": model.origin,
                 "weights": None if model.weights is None else model.weights.name,
                 "fingerprint": classifier_of(params).fingerprint,
             },
-            "data_version": data_version(run),
+            "data_version": data_version(run, params, tools=tools or Tools()),
+            "manifest": manifest_version(run),
             "guide": None if params.guide.spec is None else spec_without_folder(params.guide.spec),
             "seed": params.seed,
             "settings": {

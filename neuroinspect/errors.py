@@ -7,12 +7,16 @@ NeuroInspectError
 │   ├── WeightsError                   the weights are missing, pickled, or do not fit
 │   └── UnsupportedModelError          the architecture is one the method cannot work on
 ├── DataError           (ValueError)   the pictures, their table or their labels are wrong
+│   └── DataCheckError                 a table of the run breaks an expectation
 ├── FeaturesError       (ValueError)   an array has the wrong shape, or values that are not finite
 ├── RunFolderError      (OSError)
 │   ├── RunLockedError                 another process works in the same run folder
 │   └── ArtifactError                  a file of the run folder is missing or damaged
 ├── StageOrderError     (RuntimeError) a stage was asked for before the stage it needs
-└── ReviewError         (ValueError)   a decision that the review rules refuse
+├── ReviewError         (ValueError)   a decision that the review rules refuse
+│   └── ReviewConflictError            somebody else decided first
+├── MissingToolError    (RuntimeError) a package that this needs is not installed
+└── OutsideError        (RuntimeError) a tool outside (Prefect, MLflow, a database) cannot be reached or refuses
 
 A message says what was expected, what came, and what to do.
 """
@@ -46,6 +50,10 @@ class DataError(NeuroInspectError, ValueError):
     """The pictures, their table or their labels are wrong."""
 
 
+class DataCheckError(DataError):
+    """A table of the run breaks an expectation."""
+
+
 class FeaturesError(NeuroInspectError, ValueError):
     """An array has the wrong shape, or values that are not finite."""
 
@@ -68,3 +76,15 @@ class StageOrderError(NeuroInspectError, RuntimeError):
 
 class ReviewError(NeuroInspectError, ValueError):
     """A decision that the review rules refuse."""
+
+
+class ReviewConflictError(ReviewError):
+    """Somebody else decided first."""
+
+
+class MissingToolError(NeuroInspectError, RuntimeError):
+    """A package that this needs is not installed."""
+
+
+class OutsideError(NeuroInspectError, RuntimeError):
+    """A tool outside the package cannot be reached, or refuses."""

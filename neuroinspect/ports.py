@@ -1,8 +1,11 @@
-"""What the stages ask of the outside world: protocols only, so that no stage knows a tool by name."""
+"""What the chain asks of the outside world: protocols only, so that nothing below the adapters knows a tool by name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from neuroinspect.settings import ChecksSettings, ModelSettings, Params
 
 
 class Progress(Protocol):
@@ -17,45 +20,119 @@ def silent(task: str, done: int, total: int) -> None:
     """A Progress that shows nothing."""
 
 
-class Tracker(Protocol):
-    """Remembers a finished run folder; the same folder twice is one entry."""
+class RevisionReader(Protocol):
+    """Knows under which version the data is kept."""
 
-    def track(self, run: Path) -> str:
-        """Record the run and return its identifier."""
+    def revision(self, path: Path) -> str | None:
+        """The version of a file or folder as `dvc:<md5>`; None where it is not kept, or differs from what is kept."""
+        ...
+
+    def pull(self, path: Path) -> None:
+        """Bring a file or folder that is kept but not here; nothing where it is here, or not kept.
+
+        Raises:
+            DataError: it cannot be brought; the message names the way out.
+        """
         ...
 
 
 class DataValidator(Protocol):
-    """Judges a manifest before anything is computed."""
+    """Judges what a stage left before the next one builds on it."""
 
-    def check(self, manifest: Any, folder: Path) -> Mapping[str, Any]:
-        """Write what was found into `folder` and return a small summary."""
-        ...
+    def check(self, run: Path, stage: str, thresholds: ChecksSettings) -> None:
+        """Judge the table of a stage (validate, extract or diagnose) and write what was found to `checks/` of the run.
 
-
-class RevisionReader(Protocol):
-    """Says which version of the data lies in a folder."""
-
-    def revision(self, path: Path) -> str | None:
-        """The version, or None where the folder is not tracked."""
+        Raises:
+            DataCheckError: an expectation does not hold; the message names it and the rows.
+        """
         ...
 
 
 class ReviewStore(Protocol):
-    """Keeps review requests and takes the first decision on each."""
+    """Keeps review requests and takes one decision on each."""
 
-    def open(self, request: Mapping[str, Any]) -> str:
-        """Insert or ignore the request; return its identifier."""
+    def open(self, request: Mapping[str, Any], *, run: Path) -> None:
+        """Insert the request (ReviewRequest.record()); one that is there already stays as it is."""
         ...
 
-    def decide(self, identifier: str, decision: Mapping[str, Any]) -> None:
-        """Take the decision while the request is pending."""
+    def decision(self, identifier: str) -> Mapping[str, Any] | None:
+        """The decision on a request (Decision.record()), or None while it is pending or unknown."""
+        ...
+
+    def decide(self, decision: Mapping[str, Any], *, replace: bool = False) -> None:
+        """Take the decision while the request is pending.
+
+        Raises:
+            ReviewError: there is no such request.
+            ReviewConflictError: somebody else decided first, and `replace` is not asked for; the message names who.
+        """
         ...
 
 
 class EditDispatcher(Protocol):
     """Starts the edit of an approved review, once."""
 
-    def dispatch(self, identifier: str) -> None:
-        """Create the edit run of this review."""
+    def dispatch(self, identifier: str) -> str | None:
+        """Start it and return its identifier; None where nothing can take it now. Twice gives the same."""
         ...
+
+
+class Tracker(Protocol):
+    """Remembers a finished run folder; the same folder twice is one entry."""
+
+    def track(self, run: Path, params: Params) -> str:
+        """Record the run and return its identifier.
+
+        Raises:
+            OutsideError: the tool cannot be reached; the run folder is as it was.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """One version of a registered model."""
+
+    name: str
+    version: str
+
+    @property
+    def uri(self) -> str:
+        """As `model.spec` takes it."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class ModelRegistry(Protocol):
+    """Keeps edited models as numbered versions."""
+
+    def register(self, run: Path, params: Params, *, tracked: str) -> RegisteredVersion | None:
+        """Register the recommended model of a run as a candidate; None where the original is recommended. Twice gives one.
+
+        Args:
+            run: with a finished evaluate stage.
+            params: the settings of the run.
+            tracked: what Tracker.track returned for it.
+
+        Raises:
+            OutsideError: the tool cannot be reached.
+        """
+        ...
+
+    def resolve(self, uri: str) -> ModelSettings:
+        """Bring `models:/NAME@alias` or `models:/NAME/VERSION` here, and say how to load it.
+
+        Raises:
+            ModelSpecError: there is no such model, version or alias, or it was not registered by this tool.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The tools a chain is given; it does without each that is None."""
+
+    revisions: RevisionReader | None = None
+    validator: DataValidator | None = None
+    reviews: ReviewStore | None = None
+    tracker: Tracker | None = None
+    registry: ModelRegistry | None = None

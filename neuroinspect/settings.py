@@ -38,7 +38,9 @@ class PreprocessingSettings(Settings):
 class ModelSettings(Settings):
     """Which classifier to debug."""
 
-    spec: str = Field(description="timm:NAME, torchvision:NAME or package.module:factory")
+    spec: str = Field(
+        description="timm:NAME, torchvision:NAME, package.module:factory or models:/NAME@ALIAS of the registry"
+    )
     weights: Path | None = Field(
         default=None, description="safetensors file or state dict; none: the spec's own weights"
     )
@@ -46,6 +48,7 @@ class ModelSettings(Settings):
     python_path: Path | None = Field(default=None, description="folder to import package.module:factory from")
     class_names: tuple[str, ...] | None = Field(default=None, description="in the order of the logits")
     preprocessing: PreprocessingSettings | None = None
+    origin: str | None = Field(default=None, description="the registered version that spec and weights were taken from")
 
 
 class DataSettings(Settings):
@@ -88,6 +91,16 @@ class GuideSettings(Settings):
     class_texts: dict[str, str] = Field(
         default={}, description="what to call a class in the text, where its name is not a word"
     )
+
+
+class ChecksSettings(Settings):
+    """Expectations of great-expectations between the stages; one that does not hold stops the flow."""
+
+    min_class_count: int = Field(default=2, ge=1, description="pictures each class must have in each split")
+    max_quarantined_share: float = Field(
+        default=0.1, ge=0, le=1, description="largest part of the files that may lie in quarantine"
+    )
+    max_feature: float = Field(default=1e6, gt=0, description="largest absolute value of a feature")
 
 
 class ValidateSettings(Settings):
@@ -253,12 +266,16 @@ class ReportSettings(Settings):
 class Params(Settings):
     """A whole params file: what to debug, and one section for each stage."""
 
+    # Prefect hands settings on by the names of the fields, files by their aliases.
+    model_config = ConfigDict(populate_by_name=True)
+
     model: ModelSettings
     data: DataSettings
     guide: GuideSettings = GuideSettings()
     seed: int = Field(default=0, ge=0)
     device: str | None = Field(default=None, description="cpu, cuda, cuda:1 ...; none: a GPU where there is one")
     runs: Path = Field(default=Path(".neuroinspect/runs"), description="folder of the run folders")
+    checks: ChecksSettings = ChecksSettings()
     validate_: ValidateSettings = Field(default=ValidateSettings(), alias="validate")
     extract: ExtractSettings = ExtractSettings()
     diagnose: DiagnoseSettings = DiagnoseSettings()

@@ -88,7 +88,7 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         None if skipped else _json(run.stage("review") / name) for name in ("request.json", "decision.json")
     )
     provenance = _json(run.root / "run.json") or {}
-    noted = [request or {}, provenance.get("model", {}), provenance, *summaries.values()]
+    noted = [provenance.get("model", {}), provenance, request or {}, *summaries.values()]
     diagnose, visualize = run.stage("diagnose"), run.stage("visualize")
     return Material(
         params=params,
@@ -103,7 +103,7 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         decision=decision,
         edit=read_json(edit / "edit.json"),
         metrics=read_json(evaluate / "metrics.json"),
-        fingerprint=_first(noted, "model") or _first(noted, "fingerprint"),
+        fingerprint=_first(noted, "fingerprint") or _first(noted, "model"),
         data_version=_first(noted, "data_version"),
         versions=provenance.get("versions") or installed_versions(),
         warnings=[

@@ -122,15 +122,15 @@ def _request(run: RunFolder, params: Params) -> ReviewRequest:
         class_name=summary["class"],
         class_index=summary["class_index"],
         model=classifier_of(params).fingerprint,
-        data_version=data_version(run),
+        # Not the version of the data's keeper: to keep the same pictures under a version must not ask the question again.
+        data_version=f"manifest:{manifest_version(run)}",
     )
 
 
-def data_version(run: RunFolder) -> str:
-    """The version of a run's data: the hash of its manifest, marked untracked because no revision reader was asked.
+def manifest_version(run: RunFolder) -> str:
+    """Hash of the pictures a run works on: names, labels, splits and contents.
 
     Raises:
         StageOrderError: validate has not run.
     """
-    record = read_json(run.require("validate") / "stage.json")
-    return f"untracked:{record['summary']['data_version']}"
+    return str(read_json(run.require("validate") / "stage.json")["summary"]["data_version"])

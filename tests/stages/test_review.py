@@ -36,7 +36,7 @@ def test_the_request_holds_the_candidates_most_voted_first(run):
     request = read_request(run)
     assert [candidate.neuron for candidate in request.candidates] == [3, 5, 7]
     assert (request.class_name, request.class_index) == ("fish", 3)
-    assert request.data_version == "untracked:d"
+    assert request.data_version == "manifest:d"
     assert result.summary["request"] == request.id
 
 

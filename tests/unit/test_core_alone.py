@@ -9,7 +9,8 @@ EVERYTHING = """
 import importlib, json, pkgutil, sys
 import neuroinspect
 for module in pkgutil.walk_packages(neuroinspect.__path__, "neuroinspect."):
-    importlib.import_module(module.name)
+    if not module.name.startswith("neuroinspect.adapters."):
+        importlib.import_module(module.name)
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 NOTHING_BUT_THE_NAME = """

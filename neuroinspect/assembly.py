@@ -1,0 +1,63 @@
+"""Which adapter serves which port: the command line and the flows choose here, and nowhere else.
+
+An adapter imports its tool when it is used, so assembling costs nothing.
+"""
+
+from importlib.util import find_spec
+
+from neuroinspect.errors import MissingToolError
+from neuroinspect.machinery import Machinery
+from neuroinspect.ports import Tools
+
+_PIPELINE = ("prefect", "mlflow", "dvc", "great_expectations", "sqlalchemy")
+
+
+def pipeline_is_installed() -> bool:
+    """Whether the extra `pipeline` is there."""
+    return not _missing()
+
+
+def all_tools(machinery: Machinery) -> Tools:
+    """Every tool of the pipeline, for the flows.
+
+    Raises:
+        MissingToolError: the extra `pipeline` is not installed.
+    """
+    missing = _missing()
+    if missing:
+        raise MissingToolError(
+            f"{', '.join(missing)} not installed; pip install 'neuroinspect[pipeline]', or run the plain stages with --no-flow"
+        )
+    machinery.enter()
+    from neuroinspect.adapters.dvc_revision import DvcRevision
+    from neuroinspect.adapters.gx_validator import GxValidator
+    from neuroinspect.adapters.mlflow_registry import MlflowRegistry
+    from neuroinspect.adapters.mlflow_tracker import MlflowTracker
+    from neuroinspect.adapters.sql_reviews import SqlReviews
+
+    return Tools(
+        revisions=DvcRevision(),
+        validator=GxValidator(),
+        reviews=SqlReviews(machinery.review_store),
+        tracker=MlflowTracker(machinery),
+        registry=MlflowRegistry(machinery),
+    )
+
+
+def plain_tools(machinery: Machinery) -> Tools:
+    """What plain stages use where it is installed: the version of the data, and models of the registry."""
+    machinery.enter()
+    revisions = registry = None
+    if find_spec("dvc") is not None:
+        from neuroinspect.adapters.dvc_revision import DvcRevision
+
+        revisions = DvcRevision()
+    if find_spec("mlflow") is not None:
+        from neuroinspect.adapters.mlflow_registry import MlflowRegistry
+
+        registry = MlflowRegistry(machinery)
+    return Tools(revisions=revisions, registry=registry)
+
+
+def _missing() -> list[str]:
+    return [name for name in _PIPELINE if find_spec(name) is None]
