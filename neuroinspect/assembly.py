@@ -17,8 +17,8 @@ def pipeline_is_installed() -> bool:
     return not _missing()
 
 
-def all_tools(machinery: Machinery) -> Tools:
-    """Every tool of the pipeline, for the flows.
+def refuse_missing_tools() -> None:
+    """Say what is lacking before anything is started.
 
     Raises:
         MissingToolError: the extra `pipeline` is not installed.
@@ -28,6 +28,15 @@ def all_tools(machinery: Machinery) -> Tools:
         raise MissingToolError(
             f"{', '.join(missing)} not installed; pip install 'neuroinspect[pipeline]', or run the plain stages with --no-flow"
         )
+
+
+def all_tools(machinery: Machinery) -> Tools:
+    """Every tool of the pipeline, for the flows.
+
+    Raises:
+        MissingToolError: the extra `pipeline` is not installed.
+    """
+    refuse_missing_tools()
     machinery.enter()
     from neuroinspect.adapters.dvc_revision import DvcRevision
     from neuroinspect.adapters.gx_validator import GxValidator

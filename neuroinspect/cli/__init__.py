@@ -2,7 +2,7 @@
 
 import typer
 
-from neuroinspect.cli import demo, keep, plan, review, run
+from neuroinspect.cli import demo, keep, plan, review, run, ui
 
 app = typer.Typer(
     help="Find out why an image classifier is wrong, edit its decision layer, and measure whether that helped.",
@@ -15,6 +15,7 @@ run.add_commands(app)
 app.add_typer(review.app, name="review")
 keep.add_commands(app)
 plan.add_command(app)
+ui.add_command(app)
 demo.add_command(app)
 
 

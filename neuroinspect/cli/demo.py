@@ -7,9 +7,18 @@ import typer
 import yaml
 
 from neuroinspect.artifacts import RunFolder, write_bytes
-from neuroinspect.chain import run_chain
-from neuroinspect.cli.options import DEFAULT_PARAMS, DEFAULT_RUN, Json, Overrides, Quiet, ReviewMode, override
-from neuroinspect.cli.run import following, show_result
+from neuroinspect.cli.options import (
+    DEFAULT_PARAMS,
+    DEFAULT_RUN,
+    Flow,
+    Json,
+    Overrides,
+    Quiet,
+    ReviewMode,
+    override,
+    read_machinery,
+)
+from neuroinspect.cli.run import following, run_all, show_result
 from neuroinspect.cli.screen import session
 from neuroinspect.errors import SettingsError
 from neuroinspect.settings import Params
@@ -31,6 +40,7 @@ def demo(
         float, typer.Option(min=0, max=1, help="part of the class's training pictures that show the cue")
     ] = 1.0,
     clean: Annotated[bool, typer.Option("--clean", help="plant no cue")] = False,
+    flow: Flow = None,
     overrides: Overrides = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -55,7 +65,8 @@ def demo(
         params_file = out / DEFAULT_PARAMS
         write_params(params_file, params)
         run = RunFolder(params.runs / DEFAULT_RUN)
-        result = run_chain(run, params, auto_review=review is not None, progress=screen.progress)
+        machinery = read_machinery(params_file)
+        result = run_all(run, params, machinery, flow=flow, auto_review=review is not None, screen=screen)
         show_result(screen, result, commands=following(params_file, DEFAULT_RUN, None))
 
 

@@ -15,6 +15,7 @@ from neuroinspect.cli.options import (
     ParamsFile,
     Quiet,
     RunName,
+    read_loadable_params,
     read_params,
     run_folder,
 )
@@ -64,7 +65,7 @@ def apply(
 ) -> None:
     """Write the whole model with the recommended decision layer in it."""
     with session(quiet=quiet, as_json=as_json) as screen:
-        params = read_params(params_file)
+        params = read_loadable_params(params_file)
         named = run_folder(params, run_name, None)
         run = named if named.root.is_dir() else RunFolder(Path(run_name).resolve())
         method = export_edited_model(run, params, out)

@@ -8,7 +8,11 @@ import typer
 import yaml
 
 from neuroinspect.artifacts import RunFolder
+from neuroinspect.assembly import plain_tools
+from neuroinspect.chain import with_resolved_model
 from neuroinspect.errors import SettingsError
+from neuroinspect.machinery import Machinery, load_machinery
+from neuroinspect.ports import Tools
 from neuroinspect.settings import Params, anchor, load_params, parse_params
 
 DEFAULT_PARAMS = Path("params.yaml")
@@ -23,6 +27,13 @@ Overrides = Annotated[
 ReviewMode = Annotated[
     Literal["auto"] | None, typer.Option("--review", help="auto: decide by rule; the decision is marked unverified")
 ]
+Flow = Annotated[
+    bool | None,
+    typer.Option(
+        "--flow/--no-flow",
+        help="through Prefect, with MLflow and data checks, or plain stages in this process; flow where it is installed",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="show warnings and errors only")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
 
@@ -34,6 +45,31 @@ def read_params(path: Path, overrides: Sequence[str] | None = None) -> Params:
         SettingsError: the file or a setting does not fit.
     """
     return override(load_params(path), overrides or ())
+
+
+def read_machinery(params_file: Path) -> Machinery:
+    """Addresses of the tools: the environment, and `neuroinspect.env` beside a params file.
+
+    Raises:
+        SettingsError: an unknown name or a wrong value.
+    """
+    return load_machinery(params_file.resolve().parent)
+
+
+def stage_tools(params_file: Path) -> Tools:
+    """What a single stage may use."""
+    return plain_tools(read_machinery(params_file))
+
+
+def read_loadable_params(path: Path, overrides: Sequence[str] | None = None) -> Params:
+    """`read_params`, with a model of the registry brought here.
+
+    Raises:
+        SettingsError: the file or a setting does not fit.
+        ModelSpecError: the registry does not have the model.
+    """
+    params = read_params(path, overrides)
+    return with_resolved_model(params, stage_tools(path))
 
 
 def override(params: Params, assignments: Sequence[str]) -> Params:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
-from neuroinspect.cli.options import DEFAULT_PARAMS, Json, Overrides, ParamsFile, Quiet, read_params
+from neuroinspect.cli.options import DEFAULT_PARAMS, Json, Overrides, ParamsFile, Quiet, read_loadable_params
 from neuroinspect.cli.screen import session
 
 
@@ -21,7 +21,7 @@ def plan(
     with session(quiet=quiet, as_json=as_json) as screen:
         from neuroinspect.plan import plan_stages
 
-        stages = plan_stages(read_params(params_file, overrides), progress=screen.progress)
+        stages = plan_stages(read_loadable_params(params_file, overrides), progress=screen.progress)
         table = Table("stage", "time", "memory", "timed on this machine")
         for stage in stages:
             table.add_row(stage.stage, _duration(stage.seconds), f"{stage.memory_mb:.0f} MB", stage.basis)

@@ -7,11 +7,13 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from neuroinspect.artifacts import StageResult
+from neuroinspect.artifacts import RunFolder, StageResult
+from neuroinspect.assembly import pipeline_is_installed, plain_tools, refuse_missing_tools
 from neuroinspect.chain import ChainResult, run_chain, run_stage_alone
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RUN,
+    Flow,
     Json,
     OutFolder,
     Overrides,
@@ -20,10 +22,14 @@ from neuroinspect.cli.options import (
     ReviewMode,
     RunName,
     command,
+    read_machinery,
     read_params,
     run_folder,
+    stage_tools,
 )
 from neuroinspect.cli.screen import Screen, session
+from neuroinspect.machinery import Machinery
+from neuroinspect.settings import Params
 
 _STAGES = {
     "validate": "Check the pictures and settle the splits.",
@@ -48,6 +54,7 @@ def run(
     run_name: RunName = DEFAULT_RUN,
     out: OutFolder = None,
     review: ReviewMode = None,
+    flow: Flow = None,
     overrides: Overrides = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -56,8 +63,38 @@ def run(
     with session(quiet=quiet, as_json=as_json) as screen:
         params = read_params(params_file, overrides)
         folder = run_folder(params, run_name, out)
-        result = run_chain(folder, params, auto_review=review is not None, progress=screen.progress)
+        machinery = read_machinery(params_file)
+        result = run_all(folder, params, machinery, flow=flow, auto_review=review is not None, screen=screen)
         show_result(screen, result, commands=following(params_file, run_name, out))
+
+
+def run_all(
+    run: RunFolder, params: Params, machinery: Machinery, *, flow: bool | None, auto_review: bool, screen: Screen
+) -> ChainResult:
+    """The chain as far as it goes: through the flows, or as plain stages.
+
+    Args:
+        run: the run folder.
+        params: settings of all stages.
+        machinery: addresses of the tools.
+        flow: None: through the flows where the extra `pipeline` is installed.
+        auto_review: decide by rule where no person has.
+        screen: shows progress.
+
+    Raises:
+        MissingToolError: the flows are asked for and not installed.
+        NeuroInspectError: any stage's or tool's.
+    """
+    if flow is None:
+        flow = pipeline_is_installed()
+    if not flow:
+        tools = plain_tools(machinery)
+        return run_chain(run, params, auto_review=auto_review, tools=tools, progress=screen.progress)
+    refuse_missing_tools()
+    machinery.enter()
+    from flows.local import run_locally  # Prefect reads the environment when it is imported
+
+    return run_locally(run, params, machinery=machinery, auto_review=auto_review, progress=screen.progress)
 
 
 def following(params_file: Path, run_name: str, out: Path | None) -> dict[str, str]:
@@ -129,7 +166,8 @@ def _stage_command(name: str) -> Any:
         with session(quiet=quiet, as_json=as_json) as screen:
             params = read_params(params_file, overrides)
             folder = run_folder(params, run_name, out)
-            result = run_stage_alone(name, folder, params, progress=screen.progress)
+            tools = stage_tools(params_file)
+            result = run_stage_alone(name, folder, params, tools=tools, progress=screen.progress)
             screen.finish(_record(result), f"{name}   {result.folder}")
 
     return stage
