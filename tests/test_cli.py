@@ -35,7 +35,7 @@ def printed(result) -> dict:
 def finished(tmp_path_factory) -> Path:
     """A project whose run went to the end; tests that change it take a copy."""
     folder = tmp_path_factory.mktemp("finished")
-    result = call("run", "--params", make_project(folder / "project"), "--review", "auto", "--json")
+    result = call("run", "--no-flow", "--params", make_project(folder / "project"), "--review", "auto", "--json")
     assert result.exit_code == 0, result.output
     (folder / "result.json").write_text(result.stdout)
     return folder
@@ -84,7 +84,7 @@ def test_a_finished_run_says_where_its_report_is_and_what_comes_next(finished):
 
 
 def test_a_finished_run_is_not_computed_again(project):
-    result = call("run", "--params", project, "--review", "auto", "--json")
+    result = call("run", "--no-flow", "--params", project, "--review", "auto", "--json")
     assert all(stage["reused"] for stage in printed(result)["stages"])
     assert "extract: reused" in result.stderr
 
@@ -99,7 +99,7 @@ def test_the_provenance_names_what_was_used_and_no_place(finished):
 
 
 def test_a_run_waits_for_a_decision_and_goes_on_after_it(waiting):
-    stopped = call("run", "--params", waiting, "--json")
+    stopped = call("run", "--no-flow", "--params", waiting, "--json")
     assert (printed(stopped)["status"], printed(stopped)["report"]) == ("waiting", None)
 
     shown = printed(call("review", "show", "--params", waiting, "--json"))
@@ -110,14 +110,14 @@ def test_a_run_waits_for_a_decision_and_goes_on_after_it(waiting):
     assert decided["neurons"] == {"fish": [neuron]}
     assert decided["unverified"] is False
 
-    done = printed(call("run", "--params", waiting, "--json"))
+    done = printed(call("run", "--no-flow", "--params", waiting, "--json"))
     assert done["status"] == "done"
     assert Path(done["report"]).is_file()
 
 
 def test_auto_review_leaves_the_decision_of_a_person_alone(waiting):
     assert call("review", "decide", "--params", waiting, "--reject", "--by", "ada").exit_code == 0
-    assert printed(call("run", "--params", waiting, "--review", "auto", "--json"))["status"] == "rejected"
+    assert printed(call("run", "--no-flow", "--params", waiting, "--review", "auto", "--json"))["status"] == "rejected"
 
 
 def test_a_second_decision_must_say_that_it_replaces_the_first(waiting):
@@ -168,7 +168,7 @@ def test_a_run_without_an_edit_has_nothing_to_apply(waiting, tmp_path):
 
 
 def test_a_class_without_mistakes_is_nothing_to_explain_and_no_failure(tmp_path):
-    result = call("run", "--params", make_project(tmp_path / "project", perfect=True), "--json")
+    result = call("run", "--no-flow", "--params", make_project(tmp_path / "project", perfect=True), "--json")
     assert result.exit_code == 0
     assert printed(result)["status"] == "nothing_to_explain"
     assert Path(printed(result)["report"]).is_file()
@@ -196,7 +196,7 @@ def test_a_wrong_setting_exits_with_two(project, assignment, message):
 
 
 def test_an_error_is_one_message_and_one_json_object(tmp_path):
-    result = call("run", "--params", tmp_path / "params.yaml", "--json")
+    result = call("run", "--no-flow", "--params", tmp_path / "params.yaml", "--json")
     assert result.exit_code == 2
     assert printed(result)["kind"] == "SettingsError"
     assert "neuroinspect init" in printed(result)["error"]
@@ -216,14 +216,14 @@ def test_a_stage_before_its_time_names_the_stage_it_needs(project, tmp_path):
 
 def test_a_second_run_in_the_same_folder_is_refused_with_host_and_pid(project):
     with RunFolder(project.parent / "runs" / "run").lock():
-        result = call("run", "--params", project)
+        result = call("run", "--no-flow", "--params", project)
     assert result.exit_code == 1
     assert f"host {socket.gethostname()}, pid {os.getpid()}" in result.stderr
 
 
 def test_a_run_folder_that_cannot_be_written_is_one_message(project, tmp_path):
     (tmp_path / "file").touch()
-    result = call("run", "--params", project, "--out", tmp_path / "file" / "run")
+    result = call("run", "--no-flow", "--params", project, "--out", tmp_path / "file" / "run")
     assert result.exit_code == 1
     assert "cannot write the run folder" in result.stderr
 
@@ -239,14 +239,14 @@ main()
 def test_a_full_disk_is_one_message_and_loses_nothing(project):
     run = project.parent / "runs" / "run"
     shutil.rmtree(run / "extract")
-    words = [sys.executable, "-c", FULL_DISK, "run", "--params", project]
+    words = [sys.executable, "-c", FULL_DISK, "run", "--no-flow", "--params", project]
     stopped = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
     assert stopped.returncode == 1
     assert "Free some space" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert not (run / "extract").exists()
 
-    again = printed(call("run", "--params", project, "--json"))
+    again = printed(call("run", "--no-flow", "--params", project, "--json"))
     assert again["status"] == "done"
     assert [stage["stage"] for stage in again["stages"] if not stage["reused"]] == ["extract"]
 
@@ -274,7 +274,7 @@ def test_plan_estimates_every_costly_stage(project):
 
 @pytest.mark.parametrize(("scenario", "message"), [("fish", "OBJECT+BACKGROUND"), ("fish+moon", "unknown background")])
 def test_a_demo_of_nothing_known_is_refused(tmp_path, scenario, message):
-    result = call("demo", "--scenario", scenario, "--out", tmp_path / "demo")
+    result = call("demo", "--no-flow", "--scenario", scenario, "--out", tmp_path / "demo")
     assert result.exit_code == 2
     assert message in result.stderr
 

@@ -40,7 +40,7 @@ def run_in_a_process(params: Path, log: Path, stage: str | None, moment: Any) ->
                 os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(watch)
-    sys.argv = ["neuroinspect", "run", "--params", str(params), "--review", "auto"]
+    sys.argv = ["neuroinspect", "run", "--no-flow", "--params", str(params), "--review", "auto"]
     main()
 
 
