@@ -24,6 +24,7 @@ from neuroinspect.errors import DataError
 from neuroinspect.settings import PreprocessingSettings
 
 _LONGEST_STRIP = 16
+_STRIP_PIXELS = 1 << 18
 _THREADS = 4
 
 
@@ -33,9 +34,17 @@ class PictureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """SHA-256 (hex) of a file, and why it cannot be used (None: it can)."""
+    """What is known of a file before the network sees it.
+
+    Attributes:
+        sha256: of the file (hex); "" where it cannot be read.
+        pixels_sha256: of the decoded picture (hex), the same for the same picture in another file format or with other
+            metadata; "" where it cannot be decoded.
+        problem: why the file cannot be used; None: it can.
+    """
 
     sha256: str
+    pixels_sha256: str
     problem: str | None
 
 
@@ -92,14 +101,23 @@ def check_file(path: Path, max_pixels: int) -> FileCheck:
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        decode(path, max_pixels=max_pixels)
+        pixels_sha256 = hash_pixels(decode(path, max_pixels=max_pixels))
     except PictureError as error:
-        return FileCheck(sha256, str(error))
+        return FileCheck(sha256, "", str(error))
     except FileNotFoundError:
-        return FileCheck("", "missing: there is no such file")
+        return FileCheck("", "", "missing: there is no such file")
     except OSError as error:
-        return FileCheck("", f"unreadable: {error.strerror}")
-    return FileCheck(sha256, None)
+        return FileCheck("", "", f"unreadable: {error.strerror}")
+    return FileCheck(sha256, pixels_sha256, None)
+
+
+def hash_pixels(image: Image.Image) -> str:
+    """SHA-256 (hex) of size and pixels of an RGB picture, taken in strips: a picture is not held in memory twice."""
+    digest = hashlib.sha256(f"{image.width} x {image.height}\n".encode())
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        digest.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
+    return digest.hexdigest()
 
 
 def check_files(paths: Sequence[Path], *, max_pixels: int) -> Iterator[FileCheck]:

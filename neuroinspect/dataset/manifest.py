@@ -16,6 +16,7 @@ from neuroinspect.ports import Progress, silent
 
 SPLITS = ("train", "select", "judge", "test")
 _NAMED_SPLITS = ("train", "validation", "select", "judge", "test")
+_VERSIONED = ("path", "label", "group", "split", "sha256")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _REPORT_EVERY = 64
 
@@ -25,7 +26,8 @@ class Manifest:
     """What the run works on.
 
     Attributes:
-        pictures: columns path, label, group, split (of SPLITS), sha256; sorted by split and path.
+        pictures: columns path, label, group, split (of SPLITS), sha256 of the file, pixels_sha256 of what it shows;
+            sorted by split and path.
         quarantine: columns path, reason ("kind: details"); sorted.
         halved: whether `select` and `judge` are the two halves of one validation split.
     """
@@ -37,15 +39,16 @@ class Manifest:
     @property
     def data_version(self) -> str:
         """SHA-256 (hex) of the pictures' rows: names, labels, groups, splits and contents, not places or times."""
-        text = self.pictures.to_json(orient="values", force_ascii=False)
+        text = self.pictures[list(_VERSIONED)].to_json(orient="values", force_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def build_manifest(source: Source, *, seed: int, max_pixels: int, progress: Progress = silent) -> Manifest:
     """Open every picture once, put aside what cannot be used, and settle the splits.
 
-    A picture that is there twice is kept once. In the order train, validation, select, judge, test, and then by path,
-    the first copy stays: so of a picture in train and in an evaluation split the evaluation copy goes.
+    A picture that is there twice is kept once, also where the second file only decodes to the same pixels. In the order
+    train, validation, select, judge, test, and then by path, the first copy stays: so of a picture in train and in an
+    evaluation split the evaluation copy goes.
 
     Args:
         source: the pictures as listed.
@@ -62,14 +65,17 @@ def build_manifest(source: Source, *, seed: int, max_pixels: int, progress: Prog
     _check_split_names(set(pictures["split"]))
     order = pictures["split"].map(_NAMED_SPLITS.index)
     pictures = pictures.assign(order=order).sort_values(["order", "path"], kind="stable", ignore_index=True)
-    hashes, problems = [], []
+    checks = []
     files = [source.root / path for path in pictures["path"]]
     for done, check in enumerate(check_files(files, max_pixels=max_pixels), start=1):
-        hashes.append(check.sha256)
-        problems.append(check.problem)
+        checks.append(check)
         if done % _REPORT_EVERY == 0 or done == len(pictures):
             progress("check pictures", done, len(pictures))
-    pictures = pictures.assign(sha256=hashes, problem=pd.Series(problems, dtype=object))
+    pictures = pictures.assign(
+        sha256=[check.sha256 for check in checks],
+        pixels_sha256=[check.pixels_sha256 for check in checks],
+        problem=pd.Series([check.problem for check in checks], dtype=object),
+    )
     usable = pictures["problem"].isna()
     pictures.loc[usable, "problem"] = np.array(_duplicates(pictures[usable]), dtype=object)
     bad = pictures[pictures["problem"].notna()]
@@ -79,7 +85,7 @@ def build_manifest(source: Source, *, seed: int, max_pixels: int, progress: Prog
     _check_classes(good, source.classes, splits=pictures["split"].unique().tolist(), quarantine=quarantine)
     settled, halved = settle_splits(good, seed=seed)
     settled = settled.assign(order=settled["split"].map(SPLITS.index)).sort_values(["order", "path"], ignore_index=True)
-    return Manifest(settled[["path", "label", "group", "split", "sha256"]], quarantine, halved)
+    return Manifest(settled[[*_VERSIONED, "pixels_sha256"]], quarantine, halved)
 
 
 def settle_splits(pictures: pd.DataFrame, *, seed: int) -> tuple[pd.DataFrame, bool]:
@@ -134,17 +140,20 @@ def quarantine_csv(quarantine: pd.DataFrame) -> str:
 
 
 def _duplicates(pictures: pd.DataFrame) -> list[str | None]:
-    first: dict[str, tuple[str, str, str]] = {}
+    # Files with the same bytes have the same pixels, so the pixels alone tell.
+    first: dict[str, tuple[str, str, str, str]] = {}
     reasons: list[str | None] = []
-    for path, label, split, sha256 in pictures[["path", "label", "split", "sha256"]].itertuples(index=False):
-        if sha256 not in first:
-            first[sha256] = (path, label, split)
+    columns = pictures[["path", "label", "split", "sha256", "pixels_sha256"]]
+    for path, label, split, sha256, pixels in columns.itertuples(index=False):
+        if pixels not in first:
+            first[pixels] = (path, label, split, sha256)
             reasons.append(None)
             continue
-        kept, its_label, its_split = first[sha256]
+        kept, its_label, its_split, its_sha256 = first[pixels]
         kind = "duplicate: the same" if split == its_split else f"leak: in `{split}`, the same"
+        file = "" if sha256 == its_sha256 else ", in another file,"
         labelled = "" if label == its_label else f", there labelled {its_label}, here {label}"
-        reasons.append(f"{kind} picture as {kept} in `{its_split}`{labelled}")
+        reasons.append(f"{kind} picture{file} as {kept} in `{its_split}`{labelled}")
     return reasons
 
 

@@ -13,7 +13,7 @@ from neuroinspect.dataset.sources import listing_hash, read_source
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 def validate(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:

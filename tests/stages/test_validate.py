@@ -34,7 +34,7 @@ def make_params(folder: Path, **changes: object) -> Params:
 def test_the_model_is_not_needed_and_the_files_are_those_of_the_contract(tmp_path: Path, params: Params) -> None:
     result = validate(RunFolder(tmp_path / "run"), params)
     manifest = read_table(result.folder / "manifest.parquet")
-    assert list(manifest.columns) == ["path", "label", "group", "split", "sha256"]
+    assert list(manifest.columns) == ["path", "label", "group", "split", "sha256", "pixels_sha256"]
     assert dict(manifest["split"].value_counts()) == {"train": 8, "select": 4, "judge": 4}
     assert {file.name for file in result.folder.iterdir()} == {
         "manifest.parquet",

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import io
 from collections import Counter
 from pathlib import Path
@@ -166,6 +167,35 @@ def test_of_a_picture_in_train_and_validation_the_validation_copy_goes(folders: 
     assert "train/cat/1.png" in set(manifest.pictures["path"])
 
 
+def test_the_same_pixels_in_another_file_are_the_same_picture(folders: DataSettings, tmp_path: Path) -> None:
+    picture = Image.open(tmp_path / "train/cat/1.png")
+    picture.save(tmp_path / "train/dog/bitmap.bmp")
+    exif = Image.Exif()
+    exif[0x010E] = "another description"
+    picture.save(tmp_path / "validation/cat/described.png", exif=exif)
+    found = reasons(manifest_of(folders))
+    assert found == {
+        "train/dog/bitmap.bmp": "duplicate: the same picture, in another file, as train/cat/1.png in `train`, there labelled "
+        "cat, here dog",
+        "validation/cat/described.png": "leak: in `validation`, the same picture, in another file, as train/cat/1.png in "
+        "`train`",
+    }
+
+
+def test_the_same_bytes_of_pixels_in_another_shape_are_another_picture(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 6 * 3, dtype=np.uint8)
+    Image.fromarray(pixels.reshape(2, 6, 3)).save(tmp_path / "wide.png")
+    Image.fromarray(pixels.reshape(6, 2, 3)).save(tmp_path / "high.png")
+    wide, high = (check_file(tmp_path / name, 100).pixels_sha256 for name in ("wide.png", "high.png"))
+    assert wide != high
+
+
+def test_pixels_are_hashed_alike_in_strips_and_at_once(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.png", 0, size=(700, 900))
+    whole = hashlib.sha256(b"700 x 900\n" + decode(path).tobytes()).hexdigest()
+    assert check_file(path, 10**6).pixels_sha256 == whole
+
+
 def test_cells_that_a_spreadsheet_would_run_are_quoted() -> None:
     names = ["=1+1", "+a", "-b", "@c", "\td", "plain, with comma", "line\nbreak"]
     text = quarantine_csv(pd.DataFrame({"path": names, "reason": "r"}))
@@ -315,6 +345,12 @@ def test_the_data_version_follows_contents_and_not_times_or_places(folders: Data
 def test_the_root_is_the_folder_the_splits_share(folders: DataSettings, tmp_path: Path) -> None:
     assert data_root(folders) == tmp_path
     assert manifest_of(folders).pictures["path"].tolist()[0] == "train/cat/0.png"
+
+
+def test_the_data_version_does_not_hold_the_pixels(folders: DataSettings) -> None:
+    pictures = manifest_of(folders).pictures
+    rows = pictures[["path", "label", "group", "split", "sha256"]].to_json(orient="values", force_ascii=False)
+    assert manifest_of(folders).data_version == hashlib.sha256(rows.encode()).hexdigest()
 
 
 # pictures
