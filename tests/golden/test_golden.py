@@ -71,5 +71,5 @@ def test_the_probability_ratio_of_every_neuron_is_the_released_one() -> None:
     features = torch.from_numpy(arrays["mean_features"])[None]
     alone = torch.eye(features.shape[1], dtype=torch.bool)
     index = int(arrays["class_index"])
-    ratios = [float(probability_ratio(features, layer, class_index=index, silenced=one)) for one in alone]
+    ratios = [probability_ratio(features, layer, class_index=index, silenced=one).item() for one in alone]
     np.testing.assert_allclose(ratios, arrays["probability_ratio"], rtol=1e-4)
