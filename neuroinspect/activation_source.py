@@ -1,9 +1,11 @@
 """Find the decision layer of a model, and the layer whose maps show where a neuron looks, by running the model once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import get_ident
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -204,9 +206,10 @@ def _token_blocks(
 @contextmanager
 def _outputs_of(layers: list[nn.Module] | list[nn.Linear]) -> Iterator[list[tuple[nn.Module, Tensor]]]:
     caught: list[tuple[nn.Module, Tensor]] = []
+    here = get_ident()
 
     def catch(layer: nn.Module, _: object, output: object) -> None:
-        if isinstance(output, Tensor):
+        if isinstance(output, Tensor) and get_ident() == here:
             caught.append((layer, output))
 
     handles = [layer.register_forward_hook(catch) for layer in layers]
@@ -219,11 +222,17 @@ def _outputs_of(layers: list[nn.Module] | list[nn.Linear]) -> Iterator[list[tupl
 
 @contextmanager
 def inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """The inputs a layer gets while the context is open; the hook is removed at its end, also after an exception."""
-    caught: list[Tensor] = []
+    """The inputs a layer gets from this thread while the context is open; its end removes the hook, also after an exception.
 
-    def catch(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-        caught.append(arguments[0] if arguments else named["input"])
+    Threads share the layer, so each sees the hooks of all: a hook takes only what its own thread passes.
+    """
+    caught: list[Tensor] = []
+    here = get_ident()
+
+    # Removed by its own thread while another one calls it, a hook is called without `named`.
+    def catch(_: nn.Module, arguments: tuple[Tensor, ...], named: Mapping[str, Tensor] = MappingProxyType({})) -> None:
+        if get_ident() == here:
+            caught.append(arguments[0] if arguments else named["input"])
 
     handle = layer.register_forward_pre_hook(catch, with_kwargs=True)
     try:

@@ -199,6 +199,10 @@ class RunFolder:
         """Hash of the inputs of a finished stage, for the hash of the stage that builds on it."""
         return str(read_json(self.require(name) / "stage.json")["inputs_hash"])
 
+    def partial(self, name: str, inputs_hash: str) -> Path:
+        """Folder a stage is computed in until it is complete."""
+        return self.root / ".partial" / f"{name}-{inputs_hash[:16]}"
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run folder for this process.
@@ -230,6 +234,11 @@ class RunFolder:
             lock.release()
 
 
+def stage_hash(stage: str, *, version: int, inputs: Mapping[str, Any]) -> str:
+    """The hash under which a stage is kept: same stage, version and inputs, same hash."""
+    return content_hash({"stage": stage, "version": version, "inputs": inputs})
+
+
 def run_stage(
     run: RunFolder, stage: str, *, version: int, inputs: Mapping[str, Any], compute: Callable[[Path], Mapping[str, Any]]
 ) -> StageResult:
@@ -246,8 +255,8 @@ def run_stage(
     Raises:
         RunFolderError: the folder cannot be written; finished shards are kept.
     """
-    inputs_hash = content_hash({"stage": stage, "version": version, "inputs": inputs})
-    final, partial = run.stage(stage), run.root / ".partial" / f"{stage}-{inputs_hash[:16]}"
+    inputs_hash = stage_hash(stage, version=version, inputs=inputs)
+    final, partial = run.stage(stage), run.partial(stage, inputs_hash)
     record = run.stage_record(stage)
     if record is not None and record["inputs_hash"] == inputs_hash:
         log.info("%s: reused", stage)

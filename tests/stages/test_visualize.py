@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from neuroinspect.errors import DataError, SettingsError, StageOrderError
 from neuroinspect.settings import Params, load_params
 from neuroinspect.stages import illusion_cache
 from neuroinspect.stages import visualize as stage
+from neuroinspect.stages.neuron_pictures import folder_name
 from neuroinspect.stages.real_pictures import overlay, top_pictures
-from neuroinspect.stages.visualize import choose_neurons, folder_name, visualize
+from neuroinspect.stages.visualize import choose_neurons, draw_shard, plan_shards, visualize
 from tests.tiny import make_project
 
 
@@ -149,7 +151,7 @@ def test_a_damaged_picture_of_the_cache_is_made_again(project):
 def test_a_killed_stage_keeps_its_shards(project, monkeypatch):
     run, params = project
     params = changed(params, neurons=3, shard_size=1)
-    drawn, draw = [], stage._draw_shard
+    drawn, draw = [], stage.draw_neurons
 
     def die(folder: Path, rows: pd.DataFrame, material: Any) -> Any:
         if len(drawn) == 2:
@@ -157,7 +159,7 @@ def test_a_killed_stage_keeps_its_shards(project, monkeypatch):
         drawn.append(int(rows["neuron"].iloc[0]))
         return draw(folder, rows, material)
 
-    monkeypatch.setattr(stage, "_draw_shard", die)
+    monkeypatch.setattr(stage, "draw_neurons", die)
     with pytest.raises(KeyboardInterrupt):
         visualize(run, params)
     shutil.rmtree(params.runs.parent / "cache")
@@ -180,6 +182,29 @@ def test_shards_do_not_change_the_pictures(project):
         )
     for other in results[1:]:
         pd.testing.assert_frame_equal(results[0], other, rtol=1e-4)
+
+
+def test_shards_drawn_apart_at_the_same_time_make_the_very_same_stage(project, monkeypatch):
+    run, params = project
+    params = changed(params, neurons=3, real_images=2, shard_size=1, feature_visualization=True)
+    expected = contents(visualize(run, params).folder)
+    shutil.rmtree(run.stage("visualize"))
+    shutil.rmtree(params.runs.parent / "cache")
+
+    shards = plan_shards(run, params)
+    assert len(shards) > 2
+    draw_shard(run, params, shards[-1])
+    assert plan_shards(run, params) == shards[:-1]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda shard: draw_shard(run, params, shard), shards))
+    assert plan_shards(run, params) == []
+    monkeypatch.setattr(stage, "draw_neurons", only_drawn)
+    assert contents(visualize(run, params).folder) == expected
+    assert plan_shards(run, params) == []
+
+
+def only_drawn(*_: Any) -> Any:
+    raise AssertionError("drawn again")
 
 
 def test_a_guide_leaves_its_similarity(project, monkeypatch):

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import timm
 import torch
@@ -144,6 +146,15 @@ def test_hooks_are_removed_after_an_exception() -> None:
     with pytest.raises(RuntimeError, match="stop"), inputs_of(layer):
         raise RuntimeError("stop")
     assert hooks(layer) == 0
+
+
+def test_what_another_thread_passes_through_the_same_layer_is_not_caught() -> None:
+    layer = nn.Linear(2, 2)
+    mine, theirs = torch.zeros(1, 2), torch.ones(1, 2)
+    with inputs_of(layer) as caught, ThreadPoolExecutor(1) as other:
+        other.submit(layer, theirs).result()
+        layer(input=mine)
+    assert [id(tensor) for tensor in caught] == [id(mine)]
 
 
 def test_finding_the_parts_leaves_no_hook() -> None:
