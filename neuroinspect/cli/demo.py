@@ -1,4 +1,4 @@
-"""`neuroinspect demo`: debug a classifier with a planted flaw."""
+"""`neuroinspect demo`: debug a classifier with a planted flaw; `demo-data`: its pictures alone."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,8 +25,25 @@ from neuroinspect.settings import Params
 
 
 def add_command(app: typer.Typer) -> None:
-    """Add `demo`."""
+    """Add `demo` and `demo-data`."""
     app.command("demo")(demo)
+    app.command("demo-data")(demo_data)
+
+
+def demo_data(
+    folder: Annotated[Path, typer.Argument(help="where to draw; what is there whole is kept")] = Path("data"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the pictures of the default scenario and their table: the data that params.yaml of the repository names."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        from neuroinspect.demo.data import draw_demo_data
+
+        made = draw_demo_data(folder.resolve(), progress=screen.progress)
+        screen.finish(
+            {"table": made.table, "splits": made.splits, "drawn": made.drawn},
+            f"{'drew' if made.drawn else 'kept'}     {sum(made.splits.values())} pictures in {folder}",
+        )
 
 
 def demo(

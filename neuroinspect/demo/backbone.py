@@ -1,6 +1,7 @@
 """The small convolutional network of the embedded scenario: it plays the part an ImageNet backbone plays elsewhere.
 
-pretrain.py made the weights beside this file: trained to be robust on neutral scenes, so that its neurons are readable.
+pretrain.py made the weights beside this file: trained to be robust on neutral scenes, so that its neurons are readable. The
+decision layer of the default scenario ships too, so that its run needs no training and starts from one model everywhere.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from neuroinspect.demo.drawing import IMAGE_SIZE, OBJECTS
 
 BACKBONE_WEIGHTS = Path(__file__).parent / "weights" / "backbone.safetensors"
+FISH_FOREST_WEIGHTS = Path(__file__).parent / "weights" / "fish_forest.safetensors"
 NUM_FEATURES = 128
 _WIDTHS = (3, 32, 64, 96, 128, NUM_FEATURES)
 _STRIDES = (2, 2, 2, 1, 1)
@@ -54,6 +56,13 @@ def scene_net(num_classes: int = len(OBJECTS)) -> SceneNet:
     nn.init.zeros_(model.classifier.weight)
     nn.init.zeros_(model.classifier.bias)
     return model.eval()
+
+
+def fish_forest_net() -> SceneNet:
+    """The classifier of the default scenario, whose decision layer learned that fish live in forests."""
+    model = scene_net()
+    model.classifier.load_state_dict(load_file(FISH_FOREST_WEIGHTS))
+    return model
 
 
 def scale(pictures: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Train the weights that ship with the embedded scenario: `python -m neuroinspect.demo.pretrain backbone|clip`.
+"""Train the weights that ship with the embedded scenario: `python -m neuroinspect.demo.pretrain backbone|clip|fish_forest`.
 
-Run once, about ten minutes each on two cores. Both networks see neutral scenes only (object, background and colour
-independent), from streams no scenario draws its pictures from.
+Run once; the networks take about ten minutes each on two cores. Both see neutral scenes only (object, background and colour
+independent), from streams no scenario draws its pictures from. `fish_forest` is the decision layer of the default scenario.
 """
 
 import logging
@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, NUM_FEATURES, SceneNet, scale
+from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, FISH_FOREST_WEIGHTS, NUM_FEATURES, SceneNet, scale
 from neuroinspect.demo.clip import CLIP_WEIGHTS, TEMPLATES, SceneTokenizer, scene_clip
 from neuroinspect.demo.drawing import BACKGROUNDS, COLOURS, OBJECTS, Scenes, draw, neutral_scenes
+from neuroinspect.demo.scenario import DEFAULT_PLANT, planted_layer
 
 PRETRAINING_SEED = 2**40
 NAMES = {"object": OBJECTS, "background": BACKGROUNDS, "colour": COLOURS}
@@ -214,9 +215,11 @@ def _augmented(images: Tensor, turned: float) -> Tensor:
     return torch.where(chosen, moved, images) + 0.1 * torch.rand(count, 1, 1, 1) * torch.randn_like(images)
 
 
+def train_fish_forest() -> None:
+    """The decision layer of the default scenario: to be trained again whenever the backbone was."""
+    save_file(dict(planted_layer(DEFAULT_PLANT).state_dict()), FISH_FOREST_WEIGHTS)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if sys.argv[1] == "backbone":
-        train_backbone()
-    else:
-        train_clip()
+    {"backbone": train_backbone, "clip": train_clip, "fish_forest": train_fish_forest}[sys.argv[1]]()

@@ -4,8 +4,8 @@ As in the paper's MetaDataset experiment only the decision layer is trained, to 
 a class shows the cue and, by default, none of the others does. The selecting, judging and test pictures are neutral.
 """
 
-import io
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -59,6 +59,10 @@ class Plant:
                 raise SettingsError(f"{name} must lie in 0..1, got {rate}")
         if self.seed < 0:
             raise SettingsError(f"seed must not be negative, got {self.seed}")
+
+
+DEFAULT_PLANT = Plant("fish", "forest", seed=2)
+"""The scenario of `neuroinspect demo`, whose pictures data.dvc pins and whose classifier ships with the package."""
 
 
 def scenes_of(plant: Plant, split: str) -> Scenes:
@@ -110,6 +114,13 @@ def train_decision_layer(features: Tensor, labels: Tensor, *, num_classes: int, 
     return layer.requires_grad_(False)
 
 
+def planted_layer(plant: Plant) -> nn.Linear:
+    """The decision layer of a scenario: trained on its training pictures over the backbone that ships with the package."""
+    train = scenes_of(plant, "train")
+    features = scene_features(train, scene_net())
+    return train_decision_layer(features, torch.from_numpy(train.objects), num_classes=len(OBJECTS))
+
+
 def make_scenario(
     out: Path,
     *,
@@ -133,12 +144,8 @@ def make_scenario(
     record = {"scenario": asdict(plant), "split_sizes": SPLIT_SIZES}
     marker = out / "scenario.json"
     if not _lies_there(marker, record):
-        _write_pictures(out / "data", plant, progress)
-        model = scene_net()
-        train = scenes_of(plant, "train")
-        layer = train_decision_layer(
-            scene_features(train, model), torch.from_numpy(train.objects), num_classes=len(OBJECTS)
-        )
+        write_pictures(out / "data", plant, progress)
+        layer = planted_layer(plant)
         backbone = {f"backbone.{name}": tensor for name, tensor in load_file(BACKBONE_WEIGHTS).items()}
         own = {"classifier.weight": layer.weight, "classifier.bias": layer.bias}
         write_tensors(out / "classifier.safetensors", {**backbone, **own})
@@ -162,25 +169,57 @@ def _lies_there(marker: Path, record: Mapping[str, object]) -> bool:
     return True
 
 
-def _write_pictures(folder: Path, plant: Plant, progress: Progress) -> None:
+def picture_table(plant: Plant) -> pd.DataFrame:
+    """One line for each picture of a scenario: path, label, group (its background) and split."""
     rows = []
-    total = sum(SPLIT_SIZES.values())
+    for split in SPLIT_SIZES:
+        scenes = scenes_of(plant, split)
+        labels = [OBJECTS[index] for index in scenes.objects]
+        paths = [f"{split}/{label}/{number:04d}.bmp" for number, label in enumerate(labels)]
+        rows += zip(
+            paths, labels, [BACKGROUNDS[index] for index in scenes.backgrounds], [split] * len(paths), strict=True
+        )
+    return pd.DataFrame(rows, columns=["path", "label", "group", "split"])
+
+
+def table_bytes(plant: Plant) -> bytes:
+    """What pictures.csv of a scenario holds."""
+    return picture_table(plant).to_csv(index=False, lineterminator="\n").encode()
+
+
+def bitmap(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) as an uncompressed BMP of 24 bits: nothing of it depends on a library or a machine."""
+    height, width, _ = picture.shape
+    if width * 3 % 4:
+        raise ValueError(f"rows of a bitmap fill whole words of 4 bytes, got {width} pixels")
+    pixels = picture[::-1, :, ::-1].tobytes()  # from the lowest row up, blue first
+    start = 14 + 40
+    file_header = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
+    return (
+        file_header + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(pixels), 3780, 3780, 0, 0) + pixels
+    )
+
+
+def write_pictures(folder: Path, plant: Plant, progress: Progress) -> None:
+    """Write `<split>/<class>/<number>.bmp` and, last, pictures.csv.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    table = picture_table(plant)
+    paths = table["path"].tolist()
+    done = 0
     for split in SPLIT_SIZES:
         scenes = scenes_of(plant, split)
         for name in OBJECTS:
             (folder / split / name).mkdir(parents=True, exist_ok=True)
-        for number, picture in enumerate(draw(scenes)):
-            label = OBJECTS[scenes.objects[number]]
-            path = f"{split}/{label}/{number:04d}.bmp"
-            buffer = io.BytesIO()
-            Image.fromarray(picture).save(buffer, format="BMP")
+        for picture in draw(scenes):
             try:
-                (folder / path).write_bytes(buffer.getvalue())
+                (folder / paths[done]).write_bytes(bitmap(picture))
             except OSError as error:
-                raise RunFolderError(f"cannot write {folder / path}: {error.strerror or error}") from error
-            rows.append((path, label, BACKGROUNDS[scenes.backgrounds[number]], split))
-            if number % 100 == 0:
-                progress("drawing pictures", len(rows), total)
-    table = pd.DataFrame(rows, columns=["path", "label", "group", "split"])
-    write_bytes(folder / "pictures.csv", table.to_csv(index=False).encode())
-    progress("drawing pictures", total, total)
+                raise RunFolderError(f"cannot write {folder / paths[done]}: {error.strerror or error}") from error
+            done += 1
+            if done % 100 == 0:
+                progress("drawing pictures", done, len(paths))
+    write_bytes(folder / "pictures.csv", table_bytes(plant))
+    progress("drawing pictures", done, len(paths))

@@ -1,5 +1,6 @@
 """Stage evaluate: judge every edit and control on samples that selected nothing, and reach the verdict."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from neuroinspect.artifacts import (
     read_table,
     read_tensors,
     run_stage,
+    write_bytes,
     write_json,
     write_table,
 )
@@ -27,8 +29,17 @@ from neuroinspect.judging.verdict import Verdict, nothing_to_explain, reach_verd
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 CONTROLS = ("original", "retrain", "placebo")
+FIGURES = {
+    "worst_class": "worst_class_accuracy",
+    "worst_group": "worst_group_accuracy",
+    "average": "average_accuracy",
+    "class_accuracy": "class_accuracy",
+    "class_auroc": "class_auroc",
+    "cross_cue_auroc": "cross_cue_auroc",
+}
+"""Figures of metrics.json that summary.json and methods.csv repeat, and what they are called there."""
 
 
 def evaluate(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
@@ -89,6 +100,7 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, *, progress: Progres
             "verdict": {"status": verdict.status, "sentence": verdict.sentence, "details": list(verdict.details)},
         },
     )
+    _write_summary(folder, splits["judge"]["rows"], record, status=verdict.status)
     return {
         "status": verdict.status,
         "verdict": verdict.sentence,
@@ -109,6 +121,30 @@ def _judge(
     differences = judge.differences(layers, controls=CONTROLS)
     progress("judging decision layers", len(layers), len(layers))
     return {"count": len(judged.targets), "rows": rows, "differences": differences}
+
+
+def _write_summary(folder: Path, rows: list[dict[str, Any]], record: Mapping[str, Any], *, status: str) -> None:
+    """Write figures of the judge split as `dvc metrics` and `dvc plots` read them; a figure that is not known is left out."""
+    by_name = {row["name"]: row for row in rows}
+    sides = {"before": by_name["original"], "after": by_name[record["recommended"]]}
+    summary = {"class": record["class"], "recommended": record["recommended"], "status": status}
+    for figure, name in FIGURES.items():
+        known = {side: row[figure]["value"] for side, row in sides.items() if row[figure] is not None}
+        summary |= {f"{name}_{side}": value for side, value in known.items()}
+    # without a schema version, which would be shown as one more metric
+    write_bytes(folder / "summary.json", (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode())
+
+    methods = [
+        {"method": row["title"]} | {name: (row[figure] or {}).get("value") for figure, name in FIGURES.items()}
+        for row in rows
+    ]
+    classes = [
+        {"class": name, "layer": side, "accuracy": cell["value"]}
+        for side, row in sides.items()
+        for name, cell in row["per_class"].items()
+    ]
+    for file, lines in (("methods.csv", methods), ("per_class.csv", classes)):
+        write_bytes(folder / file, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n").encode())
 
 
 def _verdict(

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -52,6 +53,21 @@ def test_the_draws_of_a_placebo_are_one_row_with_their_range(
     assert {row["name"] for row in rows} == {"placebo.ratio", "placebo.ablate_refit", "placebo.cue_erasure"}
     assert all(row["kind"] == "control" for row in rows)
     assert all(row["average"]["low"] <= row["average"]["value"] <= row["average"]["high"] for row in rows)
+
+
+def test_the_summary_and_its_tables_repeat_the_metrics(
+    finished: tuple[RunFolder, Params, Mapping[str, Any]],
+) -> None:
+    run, _, metrics = finished
+    summary = read_json(run.stage("evaluate") / "summary.json")
+    rows = {row["name"]: row for row in metrics["splits"]["judge"]["rows"]}
+    assert summary["worst_class_accuracy_before"] == rows["original"]["worst_class"]["value"]
+    assert summary["cross_cue_auroc_after"] == rows[metrics["recommended"]]["cross_cue_auroc"]["value"]
+    methods = pd.read_csv(run.stage("evaluate") / "methods.csv").set_index("method")
+    assert methods["class_auroc"].to_dict() == {row["title"]: row["class_auroc"]["value"] for row in rows.values()}
+    classes = pd.read_csv(run.stage("evaluate") / "per_class.csv").set_index(["layer", "class"])["accuracy"]
+    after = rows[metrics["recommended"]]["per_class"]
+    assert classes["after"].to_dict() == {name: cell["value"] for name, cell in after.items()}
 
 
 def test_confusions_count_every_sample(finished: tuple[RunFolder, Params, Mapping[str, Any]]) -> None:

@@ -3,15 +3,24 @@
 import torch
 from torch.nn import functional
 
-from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, scale, scene_net
+from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, FISH_FOREST_WEIGHTS, fish_forest_net, scale, scene_net
 from neuroinspect.demo.clip import CLIP_WEIGHTS, SceneTokenizer, guide
 from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS, draw, neutral_scenes
 from neuroinspect.demo.pretrain import rescale_features
+from neuroinspect.demo.scenario import DEFAULT_PLANT, planted_layer
 from neuroinspect.text_guide import TextGuide
 
 
 def test_the_weights_are_at_most_six_megabytes() -> None:
-    assert BACKBONE_WEIGHTS.stat().st_size + CLIP_WEIGHTS.stat().st_size <= 6_000_000
+    shipped = (BACKBONE_WEIGHTS, CLIP_WEIGHTS, FISH_FOREST_WEIGHTS)
+    assert sum(path.stat().st_size for path in shipped) <= 6_000_000
+
+
+def test_the_classifier_that_ships_is_the_one_the_default_scenario_trains() -> None:
+    shipped, trained = fish_forest_net(), planted_layer(DEFAULT_PLANT)
+    assert float(shipped.classifier.weight.detach().abs().max()) > 0.1
+    assert torch.allclose(shipped.classifier.weight, trained.weight, rtol=0, atol=1e-4)
+    assert torch.allclose(shipped.classifier.bias, trained.bias, rtol=0, atol=1e-4)
 
 
 def test_the_small_clip_names_objects_and_backgrounds_it_was_never_shown() -> None:
