@@ -59,12 +59,17 @@ class ReviewStore(Protocol):
         """The decision on a request (Decision.record()), or None while it is pending or unknown."""
         ...
 
-    def decide(self, decision: Mapping[str, Any], *, replace: bool = False) -> None:
-        """Take the decision while the request is pending.
+    def decide(self, decision: Mapping[str, Any], *, replace: bool = False, adopted: bool = False) -> None:
+        """Take the decision while the request is pending; the very decision that stands already changes nothing.
+
+        Args:
+            decision: Decision.record().
+            replace: take the place of an earlier decision. An unverified one never takes the place of a person's.
+            adopted: it was found in a run folder, so nobody can say who wrote it.
 
         Raises:
             ReviewError: there is no such request.
-            ReviewConflictError: somebody else decided first, and `replace` is not asked for; the message names who.
+            ReviewConflictError: somebody else decided first, and it may not be replaced; the message names who.
         """
         ...
 

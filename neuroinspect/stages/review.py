@@ -11,7 +11,7 @@ from neuroinspect.artifacts import (
     run_stage,
     write_json,
 )
-from neuroinspect.errors import ReviewError, StageOrderError
+from neuroinspect.errors import ReviewConflictError, ReviewError, StageOrderError
 from neuroinspect.ports import Progress, silent
 from neuroinspect.review import Candidate, Decision, ReviewRequest, open_request, parse_decision, parse_request
 from neuroinspect.settings import Params
@@ -76,7 +76,7 @@ def require_decision(run: RunFolder, params: Params) -> Decision:
     request, decision = _request(run, params), read_decision(run)
     if decision is None:
         raise StageOrderError(f"{run.root} waits for a decision; run `neuroinspect review decide` first")
-    _check_answers(decision, request)
+    check_answers(decision, request)
     return decision
 
 
@@ -89,17 +89,25 @@ def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) 
         replace: take the place of an earlier decision.
 
     Raises:
-        ReviewError: it answers another request, or there is a decision already.
+        ReviewError: it answers another request.
+        ReviewConflictError: there is another decision already.
         RunFolderError: the folder cannot be written.
     """
-    request, standing = read_request(run), read_decision(run)
-    _check_answers(decision, request)
-    if standing is not None and standing != decision and not replace:
-        raise ReviewError(f"this request is already {standing.verdict} by {standing.by}; --replace changes that")
+    check_answers(decision, read_request(run))
+    standing = None if replace else read_decision(run)
+    if standing is not None and standing != decision:
+        raise ReviewConflictError(
+            f"this request is already {standing.verdict} by {standing.by}; --replace changes that"
+        )
     write_json(run.stage("review") / "decision.json", decision.record())
 
 
-def _check_answers(decision: Decision, request: ReviewRequest) -> None:
+def check_answers(decision: Decision, request: ReviewRequest) -> None:
+    """Refuse a decision on another question.
+
+    Raises:
+        ReviewError: it answers another request.
+    """
     if decision.request != request.id:
         raise ReviewError(
             f"the decision answers request {decision.request[:12]}, this run asks {request.id[:12]}: the model, the "
