@@ -84,6 +84,9 @@ class Machinery(BaseSettings):
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
             # Prefect shows our messages beside its own.
             "PREFECT_LOGGING_EXTRA_LOGGERS": "neuroinspect",
+            # A task is repeated as a whole; MLflow's own seven tries would take minutes to say that a server is away.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            "MLFLOW_LOGGING_LEVEL": "WARNING",
             **quiet,
             **prefect,
         }
