@@ -1,14 +1,119 @@
-"""Under which version DVC keeps the data."""
+"""Under which version DVC keeps the data, and data that DVC keeps brought here.
 
+DVC is asked as a library. Nothing here takes DVC's lock but a pull, so a stage of `dvc repro` may ask too; hashes come from
+DVC's own record of what it hashed before, so a folder is only listed unless its files changed.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
+
+from neuroinspect.errors import DataError
+
+# Louder than anything DVC says; its progress bars are off above ERROR as well.
+_SILENCE = logging.CRITICAL + 1
+log = logging.getLogger(__name__)
 
 
 class DvcRevision:
     """A RevisionReader over the DVC repository a path lies in."""
 
     def revision(self, path: Path) -> str | None:
-        """The version of a file or folder, see the port."""
-        raise NotImplementedError(path)
+        """The version of a file or folder as `dvc:<md5>`, where DVC keeps it, or a folder it lies in, and nothing changed.
+
+        Raises:
+            DataError: a file of DVC is damaged.
+        """
+        place = _normal(path)
+        if not place.exists():
+            return None
+        try:
+            with _kept(place) as out:
+                if out is None or not out.exists or out.get_hash() != out.hash_info:
+                    return None
+                return f"dvc:{out.hash_info.value}"
+        except (OSError, sqlite3.Error) as error:
+            log.warning("DVC cannot say which version %s has: %s", path, error)
+            return None
 
     def pull(self, path: Path) -> None:
-        """Bring a file or folder, see the port."""
+        """Bring a file or folder that DVC keeps and that is not here.
+
+        Raises:
+            DataError: there is no remote to bring it from, or it cannot be brought; or a file of DVC is damaged.
+        """
+        place = _normal(path)
+        if place.exists():
+            return
+        with _kept(place) as out:
+            if out is None:
+                return
+            keeper = Path(out.stage.path).name
+            note = f" ({out.annot.desc})" if out.annot.desc else ""
+            start = f"{path} is kept by {keeper} and is not here{note}"
+            if not out.use_cache:
+                raise DataError(f"{start}; DVC keeps no copy of it, so make it again")
+            if out.repo.config["core"].get("remote") is None:
+                raise DataError(
+                    f"{start}; DVC has no remote to bring it from: `dvc remote add -d NAME URL`, then run the same again"
+                )
+            log.info("bringing %s from the DVC remote %s", path, out.repo.config["core"]["remote"])
+            try:
+                out.repo.pull(targets=[out.fs_path])
+            except (
+                Exception
+            ) as error:  # the remote is anything: a disk, a bucket, a server, each with errors of its own
+                raise DataError(
+                    f"{start}, and cannot be brought from the DVC remote: {error}; correct it, then run the same again"
+                ) from error
+        if not place.exists():
+            raise DataError(
+                f"{start}, and what the DVC remote gave does not hold it; correct `data` in the params file"
+            )
+
+
+@contextmanager
+def _kept(place: Path) -> Iterator[Any]:
+    """The out of the repository that is the place or holds it, or None; DVC is silent meanwhile.
+
+    Raises:
+        DataError: a file of DVC is damaged.
+    """
+    root = next((folder for folder in place.parents if (folder / ".dvc").is_dir()), None)
+    if root is None:
+        yield None
+        return
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with _silence(), closing(Repo(str(root))) as repo:
+        try:
+            outs = [out for out in repo.index.outs if out.protocol == "local" and out.hash_info]
+        except DvcException as error:
+            raise DataError(
+                f"DVC cannot read what it keeps in {root}: {error}; correct the file, `dvc status` reads it too"
+            ) from error
+        holding = [out for out in outs if place.is_relative_to(out.fs_path)]
+        yield max(holding, key=lambda out: len(out.fs_path), default=None)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(_SILENCE)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _normal(path: Path) -> Path:
+    # not resolve(): a folder that is a link into a cache is known under its own name
+    return Path(os.path.normpath(path.absolute()))

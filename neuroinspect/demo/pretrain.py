@@ -222,4 +222,9 @@ def train_fish_forest() -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    {"backbone": train_backbone, "clip": train_clip, "fish_forest": train_fish_forest}[sys.argv[1]]()
+    if sys.argv[1] == "backbone":
+        train_backbone()
+    elif sys.argv[1] == "clip":
+        train_clip()
+    else:
+        train_fish_forest()
