@@ -4,10 +4,14 @@ An adapter imports its tool when it is used, so assembling costs nothing.
 """
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from neuroinspect.errors import MissingToolError
 from neuroinspect.machinery import Machinery
-from neuroinspect.ports import Tools
+from neuroinspect.ports import EditDispatcher, Tools
+
+if TYPE_CHECKING:
+    from neuroinspect.adapters.sql_reviews import SqlReviews
 
 _PIPELINE = ("prefect", "mlflow", "dvc", "great_expectations", "sqlalchemy")
 
@@ -51,6 +55,22 @@ def all_tools(machinery: Machinery) -> Tools:
         tracker=MlflowTracker(machinery),
         registry=MlflowRegistry(machinery),
     )
+
+
+def review_store(machinery: Machinery) -> "SqlReviews | None":
+    """The review store where the extra `pipeline` is installed; no other tool is loaded."""
+    if not pipeline_is_installed():
+        return None
+    from neuroinspect.adapters.sql_reviews import SqlReviews
+
+    return SqlReviews(machinery.review_store)
+
+
+def edit_dispatcher(machinery: Machinery, store: "SqlReviews") -> EditDispatcher:
+    """What starts the edit of a review that the store holds as approved."""
+    from neuroinspect.adapters.prefect_dispatch import PrefectDispatch
+
+    return PrefectDispatch(store, machinery)
 
 
 def plain_tools(machinery: Machinery) -> Tools:

@@ -209,6 +209,8 @@ def take_decision(run: RunFolder, decision: Decision, *, store: ReviewStore | No
         RunFolderError: the folder cannot be written.
     """
     if store is not None:
+        if not replace:
+            _from_store(run, store)  # a decision that lies in the folder alone came first
         _take_in_store(run, decision, store, replace=replace)
     save_decision(run, decision, replace=replace or store is not None)
 

@@ -1,13 +1,17 @@
-"""`neuroinspect review show | decide`."""
+"""`neuroinspect review show | decide | list | import`."""
 
+import dataclasses
 import getpass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from neuroinspect.artifacts import RunFolder, read_table
-from neuroinspect.chain import run_stage_alone
+from neuroinspect.assembly import edit_dispatcher, plain_tools, refuse_missing_tools, review_store
+from neuroinspect.chain import run_stage_alone, settle_review, take_decision
+from neuroinspect.cli.decision_file import RULE, imported, read_decision_file
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RUN,
@@ -17,13 +21,20 @@ from neuroinspect.cli.options import (
     Quiet,
     RunName,
     command,
+    read_machinery,
     read_params,
     run_folder,
+    stage_tools,
 )
 from neuroinspect.cli.screen import session
 from neuroinspect.errors import ReviewError
 from neuroinspect.review import Decision, ReviewRequest, decide
 from neuroinspect.stages.review import read_decision, read_request, save_decision
+
+if TYPE_CHECKING:
+    from neuroinspect.adapters.sql_reviews import StoredReview
+
+Replace = Annotated[bool, typer.Option("--replace", help="take the place of an earlier decision")]
 
 app = typer.Typer(help="Look at the neurons that were found, and decide which to edit.", no_args_is_help=True)
 
@@ -38,10 +49,13 @@ def show(
 ) -> None:
     """Show the candidates, and the decision where there is one."""
     with session(quiet=quiet, as_json=as_json) as screen:
-        params = read_params(params_file)
+        params, machinery = read_params(params_file), read_machinery(params_file)
         folder = run_folder(params, run_name, out)
-        run_stage_alone("review", folder, params, progress=screen.progress)
-        request, decision = read_request(folder), read_decision(folder)
+        tools = dataclasses.replace(plain_tools(machinery), reviews=review_store(machinery))
+        run_stage_alone("review", folder, params, tools=tools, progress=screen.progress)
+        with folder.lock():
+            decision = settle_review(folder, params, tools=tools)
+        request = read_request(folder)
         screen.finish(
             {"request": request.record(), "decision": None if decision is None else decision.record()},
             _candidates(folder, request),
@@ -55,7 +69,7 @@ def decide_(
     reject: Annotated[bool, typer.Option("--reject", help="edit nothing")] = False,
     note: Annotated[str, typer.Option(help="why, in your own words")] = "",
     by: Annotated[str | None, typer.Option(help="who decides; your user name if left out")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="take the place of an earlier decision")] = False,
+    replace: Replace = False,
     params_file: ParamsFile = DEFAULT_PARAMS,
     run_name: RunName = DEFAULT_RUN,
     out: OutFolder = None,
@@ -64,7 +78,8 @@ def decide_(
 ) -> None:
     """Answer the review: name the neurons to edit, or reject."""
     with session(quiet=quiet, as_json=as_json) as screen:
-        folder = run_folder(read_params(params_file), run_name, out)
+        folder, machinery = run_folder(read_params(params_file), run_name, out), read_machinery(params_file)
+        store, started = review_store(machinery), None
         with folder.lock():
             request = read_request(folder)
             decision = decide(
@@ -74,10 +89,75 @@ def decide_(
                 by=by or _user(),
                 note=note,
             )
-            save_decision(folder, decision, replace=replace)
+            take_decision(folder, decision, store=store, replace=replace)
+        if store is not None and decision.verdict == "approved":
+            started = edit_dispatcher(machinery, store).dispatch(request.id)
+        following = f"next     go on: {command('run', params_file, run_name, out)}"
         screen.finish(
-            decision.record(), _standing(decision, ""), f"next     go on: {command('run', params_file, run_name, out)}"
+            {**decision.record(), "edit_run": started},
+            _standing(decision, ""),
+            following if started is None else f"edit     started as Prefect run {started}",
         )
+
+
+@app.command("list")
+def list_(params_file: ParamsFile = DEFAULT_PARAMS, quiet: Quiet = False, as_json: Json = False) -> None:
+    """List the reviews of the store: those that wait, then those that are decided."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        read_params(params_file)
+        store = review_store(read_machinery(params_file))
+        if store is None:
+            refuse_missing_tools()
+            return
+        pending, decided = store.pending(), store.decided()
+        table = Table("request", "class", "candidates", "status", "by", "when", "run")
+        for review in (*pending, *decided):
+            table.add_row(*_row(review))
+        screen.finish(
+            {"pending": [_record(review) for review in pending], "decided": [_record(review) for review in decided]},
+            table if pending or decided else "no review has been opened yet; `neuroinspect run` opens one",
+        )
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON with class, neurons or reject, by and note")],
+    replace: Replace = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    run_name: RunName = DEFAULT_RUN,
+    out: OutFolder = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Answer the review of a run folder from a file; the decision is marked unverified, and no store hears of it."""
+    with session(quiet=quiet, as_json=as_json) as screen:
+        given, params = read_decision_file(file), read_params(params_file)
+        folder = run_folder(params, run_name, out)
+        run_stage_alone("review", folder, params, tools=stage_tools(params_file), progress=screen.progress)
+        with folder.lock():
+            decision, standing = imported(given, read_request(folder), file=file.name), read_decision(folder)
+            again = standing is not None and standing.unverified and (standing.rule or "").startswith(RULE)
+            save_decision(folder, decision, replace=replace or again)
+        screen.finish(decision.record(), _standing(decision, ""))
+
+
+def _row(review: "StoredReview") -> tuple[str, ...]:
+    request, decision = review.request, review.decision
+    when = f"{review.decided_at or review.opened_at:%Y-%m-%d %H:%M} UTC"
+    status, by = ("pending", "") if decision is None else (decision.verdict, decision.by)
+    if decision is not None and decision.unverified:
+        status = f"{status}, unverified"
+    return request.id[:12], request.class_name, str(len(request.candidates)), status, by, when, str(review.run)
+
+
+def _record(review: "StoredReview") -> dict[str, Any]:
+    return {
+        "request": review.request.record(),
+        "run": review.run,
+        "opened_at": review.opened_at.isoformat(),
+        "decision": None if review.decision is None else review.decision.record(),
+        "decided_at": None if review.decided_at is None else review.decided_at.isoformat(),
+    }
 
 
 def _candidates(run: RunFolder, request: ReviewRequest) -> Table:
@@ -108,7 +188,8 @@ def _standing(decision: Decision | None, how: str) -> str:
         return f"no decision yet; decide: {how} --neurons 3,17 --note WHY, or --reject"
     named = ", ".join(str(neuron) for given in decision.neurons.values() for neuron in given)
     text = f"{decision.verdict} by {decision.by}{f': neurons {named}' if named else ''}"
-    return f"{text} ({decision.rule}; unverified)" if decision.rule else text
+    remarks = "; ".join([*([decision.rule] if decision.rule else []), *(["unverified"] if decision.unverified else [])])
+    return f"{text} ({remarks})" if remarks else text
 
 
 def _numbers(text: str | None) -> list[int]:
