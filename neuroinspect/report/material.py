@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from neuroinspect.artifacts import STAGES, RunFolder, read_json, read_table
+from neuroinspect.report.checks import read_checks
 from neuroinspect.report.provenance import installed_versions
 from neuroinspect.settings import Params
 
@@ -34,6 +35,7 @@ class Material:
         versions: package -> version the run was computed with; what is installed now where run.json does not say.
         warnings: what validate and diagnose warned of.
         quarantined: files of the data that were left out.
+        checks: stage -> checks/<stage>.json, in the order of the chain; {} where the data were not checked.
         hashes: stage -> hash of its inputs, in the order of the chain.
     """
 
@@ -54,6 +56,7 @@ class Material:
     versions: Mapping[str, str]
     warnings: Sequence[str]
     quarantined: int
+    checks: Mapping[str, Mapping[str, Any]]
     hashes: Mapping[str, str]
 
     @property
@@ -110,6 +113,7 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
             str(text) for stage in ("validate", "diagnose") for text in summaries.get(stage, {}).get("warnings", [])
         ],
         quarantined=int(summaries.get("validate", {}).get("quarantined", 0)),
+        checks=read_checks(run),
         hashes={stage: str(record["inputs_hash"]) for stage, record in records.items() if record is not None},
     )
 

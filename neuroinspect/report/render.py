@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from neuroinspect.report import words
+from neuroinspect.report.checks import PAGE, stage_checks
+from neuroinspect.report.environment import environment
 from neuroinspect.report.material import Material
 from neuroinspect.report.mistakes import mistakes_of
 from neuroinspect.report.neurons import neuron_cards, ranking
@@ -34,7 +34,7 @@ def render_page(material: Material) -> Page:
     plots: dict[str, str] = {}
     mistakes = mistakes_of(material)
     cards = neuron_cards(material)
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     html = template.render(
         title=material.params.report.title,
         class_name=material.class_name,
@@ -49,6 +49,8 @@ def render_page(material: Material) -> Page:
         choice=choice_in_words(material),
         methods=_methods(material),
         tries=tries(material),
+        checks=stage_checks(material.checks),
+        checks_page=PAGE,
         facts=_facts(material),
         settings=settings_text(material.params),
         versions=material.versions,
@@ -72,18 +74,6 @@ def choice_in_words(material: Material) -> str:
         neurons, verb = ("Neuron", "was") if len(material.chosen) == 1 else ("Neurons", "were")
         text = f"{neurons} {listed} {verb} chosen by {'a rule, not by a person' if rule else by}"
     return text + (f" ({rule})" if rule else "") + "." + (f" Note: “{note}”" if note else "")
-
-
-def _environment() -> Environment:
-    # Class names, paths and notes come from users, so everything is escaped; an unknown name is an error.
-    return Environment(
-        loader=PackageLoader("neuroinspect.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def _verdict(material: Material) -> dict[str, Any]:

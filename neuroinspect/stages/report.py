@@ -29,6 +29,7 @@ def report(run: RunFolder, params: Params, *, progress: Progress = silent) -> St
     inputs: dict[str, Any] = {
         "stages": dict(material.hashes),
         "decision": None if material.decision is None else content_hash(material.decision),
+        "checks": {stage: content_hash(record) for stage, record in material.checks.items()},
         "provenance": [material.fingerprint, material.data_version, dict(material.versions)],
         "settings": settings_without_folders(params),
     }
