@@ -171,7 +171,7 @@ def _lies_there(marker: Path, record: Mapping[str, object]) -> bool:
 
 def picture_table(plant: Plant) -> pd.DataFrame:
     """One line for each picture of a scenario: path, label, group (its background) and split."""
-    rows = []
+    rows: list[tuple[str, str, str, str]] = []
     for split in SPLIT_SIZES:
         scenes = scenes_of(plant, split)
         labels = [OBJECTS[index] for index in scenes.objects]
