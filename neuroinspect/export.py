@@ -1,5 +1,6 @@
 """Take the edited model out of a run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -9,6 +10,57 @@ from neuroinspect.classifier import Classifier
 from neuroinspect.errors import ModelError, RunFolderError, StageOrderError
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditedModel:
+    """The model of a run with the recommended decision layer in it.
+
+    Attributes:
+        method: what the layer comes from.
+        classifier: the model as it was; it is not changed.
+        weight: (C, F) of the edited layer.
+        bias: (C,).
+    """
+
+    method: str
+    classifier: Classifier
+    weight: Tensor
+    bias: Tensor
+
+    def state(self) -> dict[str, Tensor]:
+        """State dict of the whole edited model.
+
+        Raises:
+            ModelError: the layer does not fit into the model.
+        """
+        return edited_state(self.classifier, weight=self.weight, bias=self.bias)
+
+
+def edited_model(run: RunFolder, params: Params) -> EditedModel | None:
+    """The recommended model of a run; None where the original is recommended.
+
+    Args:
+        run: a run with a finished edit.
+        params: names the model the run was computed with.
+
+    Raises:
+        StageOrderError: the run has no edit.
+        ModelError: the run was computed with another model.
+    """
+    folder = run.require("edit")
+    recommended = str(read_json(folder / "edit.json")["recommended"])
+    if recommended == "original":
+        return None
+    classifier = classifier_of(params)
+    # not run.json: it is written before the stages, so an edit of an earlier model may still lie there
+    if read_json(folder / "stage.json")["summary"]["model"] != classifier.fingerprint:
+        raise ModelError(
+            f"the edit in {run.root} was made for another model than {params.model.spec} is now; run `neuroinspect run` "
+            "again, or give the params file of that model"
+        )
+    layer = read_tensors(folder / "decision_layer.safetensors")
+    return EditedModel(recommended, classifier, weight=layer["weight"], bias=layer["bias"])
 
 
 def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:
@@ -29,20 +81,11 @@ def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:
     """
     if path.suffix != ".safetensors":
         raise RunFolderError(f"{path} must end in .safetensors; other formats can run code when they are loaded")
-    folder = run.require("edit")
-    recommended = str(read_json(folder / "edit.json")["recommended"])
-    if recommended == "original":
+    edited = edited_model(run, params)
+    if edited is None:
         raise StageOrderError(f"{run.root} recommends the original decision layer: no edit helped, so nothing to apply")
-    classifier = classifier_of(params)
-    # not run.json: it is written before the stages, so an edit of an earlier model may still lie there
-    if read_json(folder / "stage.json")["summary"]["model"] != classifier.fingerprint:
-        raise ModelError(
-            f"the edit in {run.root} was made for another model than {params.model.spec} is now; run `neuroinspect run` "
-            "again, or give the params file of that model"
-        )
-    layer = read_tensors(folder / "decision_layer.safetensors")
-    write_tensors(path, edited_state(classifier, weight=layer["weight"], bias=layer["bias"]))
-    return recommended
+    write_tensors(path, edited.state())
+    return edited.method
 
 
 def edited_state(classifier: Classifier, *, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:

@@ -123,6 +123,7 @@ class Machinery(BaseSettings):
             # A task is repeated as a whole; MLflow's own seven tries would take minutes to say that a server is away.
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
             "MLFLOW_LOGGING_LEVEL": "WARNING",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             **quiet,
             **prefect,
         }

@@ -1,0 +1,31 @@
+"""The edited model as MLflow serves it. MLflow keeps this file beside the weights and runs it to load the model: no pickle."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from neuroinspect.adapters.model_package import PACKAGE, package_classifier
+from neuroinspect.classifier import Classifier
+
+
+class EditedClassifier(PythonModel):
+    """Preprocessed pictures (N, 3, H, W) float32 to logits (N, C) float32."""
+
+    _classifier: Classifier
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the model, on a GPU where there is one."""
+        self._classifier = package_classifier(Path(context.artifacts[PACKAGE]))
+
+    # Without types: MLflow would take them for the signature, and the signature is saved with the model.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+        """Logits of a batch."""
+        with torch.inference_mode():
+            images = torch.from_numpy(np.array(model_input, dtype=np.float32))
+            return self._classifier(images).cpu().numpy()
+
+
+set_model(EditedClassifier())
