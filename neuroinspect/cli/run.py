@@ -92,6 +92,7 @@ def run_all(
         return run_chain(run, params, auto_review=auto_review, tools=tools, progress=screen.progress)
     refuse_missing_tools()
     machinery.enter()
+    machinery.prefect_home.mkdir(parents=True, exist_ok=True)  # Prefect makes no folder above its own
     from flows.local import run_locally  # Prefect reads the environment when it is imported
 
     return run_locally(run, params, machinery=machinery, auto_review=auto_review, progress=screen.progress)

@@ -1,0 +1,74 @@
+"""Both flows in this process, one after the other: what `neuroinspect run` does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
+
+from flows.debug import debug
+from flows.edit import edit
+from flows.messages import quieten_console
+from flows.surroundings import surrounded_by
+from neuroinspect.artifacts import RunFolder
+from neuroinspect.chain import ChainResult
+from neuroinspect.errors import OutsideError
+from neuroinspect.machinery import Machinery
+from neuroinspect.ports import Progress, silent
+from neuroinspect.settings import Params
+
+
+def run_locally(
+    run: RunFolder, params: Params, *, machinery: Machinery, auto_review: bool, progress: Progress = silent
+) -> ChainResult:
+    """Run the debug flow, and the edit flow where a decision is there or nothing is to be decided.
+
+    Args:
+        run: the run folder; finished stages in it are not computed again.
+        params: settings of all stages.
+        machinery: where the tools run; without an address of Prefect a temporary server is started.
+        auto_review: decide by rule where no person has.
+        progress: is told how far each task is.
+
+    Raises:
+        OutsideError: Prefect's server cannot be reached or started, or a task took too long.
+        NeuroInspectError: any stage's or tool's, as it was raised.
+    """
+    folder = str(run.root.resolve())
+    quieten_console()
+    with _prefect_errors(machinery), surrounded_by(machinery, progress):
+        _wait_for_server()
+        found = debug(params, folder, review="auto" if auto_review else "wait")
+        if found.status == "waiting":
+            return ChainResult(run.root, "waiting", found.stages)
+        done = edit(params, folder)
+    return replace(done, root=run.root, stages=found.stages + done.stages)
+
+
+def _wait_for_server() -> None:
+    """Ask the server for its health, which starts a temporary one where none is configured."""
+    try:
+        with get_client(sync_client=True) as client:
+            error = client.api_healthcheck()
+    except RuntimeError as failure:  # what Prefect raises where its temporary server does not start in time
+        raise PrefectException(str(failure)) from failure
+    if error is not None:
+        raise error
+
+
+@contextmanager
+def _prefect_errors(machinery: Machinery) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise OutsideError(
+            f"a task took longer than {machinery.task_timeout:.0f} s ({error}); what is finished is kept: run the same "
+            "command again, or raise NEUROINSPECT_TASK_TIMEOUT"
+        ) from error
+    except (httpx.HTTPError, PrefectException) as error:
+        raise OutsideError(
+            f"Prefect at {machinery.prefect_url or 'a temporary server'} does not answer ({error or type(error).__name__}); "
+            "start it or correct NEUROINSPECT_PREFECT_URL, or run the plain stages with --no-flow. What is finished is kept"
+        ) from error

@@ -1,0 +1,38 @@
+"""Which messages go where: Prefect's server keeps all of them, a console shows them once."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.logging.handlers import PrefectConsoleHandler
+
+_OURS, _PREFECT = "neuroinspect", "prefect"
+
+
+@contextmanager
+def kept_messages() -> Iterator[None]:
+    """Let what the stages say reach Prefect: where nobody chose a level, the level is INFO."""
+    logger = logging.getLogger(_OURS)
+    level = logger.level
+    if level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def quieten_console() -> None:
+    """Keep Prefect's messages off this process's console, unless PREFECT_LOGGING_LEVEL asks for them.
+
+    Ours the command line shows itself. It is for good: the last message comes when the process ends.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.addFilter(_wanted)
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+    hidden = (_OURS,) if "PREFECT_LOGGING_LEVEL" in os.environ else (_OURS, _PREFECT)
+    return record.name.partition(".")[0] not in hidden
