@@ -112,9 +112,13 @@ def connect(url: str, *, patience: float) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-        kind, driver = parsed.get_backend_name(), parsed.get_driver_name()
+        kind = parsed.get_backend_name()
+        if kind not in _APPEND_ONLY or parsed.database in {None, "", ":memory:"} or parsed.get_dialect().is_async:
+            raise SettingsError(
+                f"NEUROINSPECT_REVIEW_URL names no database that can keep reviews; expected {_EXAMPLES}"
+            )
         arguments: dict[str, Any] = {"timeout": patience} if kind == "sqlite" else {}
-        if driver in _SERVER_DRIVERS:
+        if parsed.get_driver_name() in _SERVER_DRIVERS:
             arguments["connect_timeout"] = max(1, round(patience))
         engine = sa.create_engine(parsed, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
     except sa.exc.ArgumentError:
@@ -123,8 +127,6 @@ def connect(url: str, *, patience: float) -> sa.Engine:
         raise MissingToolError(
             f"NEUROINSPECT_REVIEW_URL needs the driver {error.name}, which is not installed; pip install {error.name}"
         ) from error
-    if kind not in _APPEND_ONLY or engine.dialect.is_async or parsed.database in {None, "", ":memory:"}:
-        raise SettingsError(f"NEUROINSPECT_REVIEW_URL names no database that can keep reviews; expected {_EXAMPLES}")
     if kind == "sqlite":
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
