@@ -88,9 +88,10 @@ def _kept(place: Path) -> Iterator[Any]:
         yield None
         return
     from dvc.exceptions import DvcException
+    from dvc.logger import set_loggers_level
     from dvc.repo import Repo
 
-    with _silence(), closing(Repo(str(root))) as repo:
+    with set_loggers_level(_SILENCE), closing(Repo(str(root))) as repo:
         try:
             outs = [out for out in repo.index.outs if out.protocol == "local" and out.hash_info]
         except DvcException as error:
@@ -99,19 +100,6 @@ def _kept(place: Path) -> Iterator[Any]:
             ) from error
         holding = [out for out in outs if place.is_relative_to(out.fs_path)]
         yield max(holding, key=lambda out: len(out.fs_path), default=None)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(_SILENCE)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _normal(path: Path) -> Path:
