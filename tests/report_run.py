@@ -108,6 +108,39 @@ def build_run(root: Path, variant: Variant | None = None) -> tuple[RunFolder, Pa
     return run, params
 
 
+def write_checks(run: RunFolder, stage: str, *, failing: str | None = None) -> None:
+    """checks/<stage>.json of two expectations; the first of them fails where a value is given that should not be there."""
+    line = {
+        "table": f"{stage}/table.parquet",
+        "expectation": "expect_column_values_to_be_in_set",
+        "meaning": "every label is a known class",
+        "columns": ["label"],
+        "arguments": {"column": "label", "value_set": ["boat", "car"]},
+        "success": failing is None,
+        "observed": None,
+        "unexpected_count": 0 if failing is None else 12,
+        "unexpected_rows": []
+        if failing is None
+        else [{"row": {"path": f"train/{k}.bmp"}, "values": {"label": failing}} for k in range(10)],
+        "problem": None,
+    }
+    count = {"expectation": "expect_table_row_count_to_be_between", "meaning": "the table is not empty", "columns": []}
+    record = run.stage_record(stage) or {}
+    write_json(
+        run.root / "checks" / f"{stage}.json",
+        {
+            "stage": stage,
+            "key": "k" * 64,
+            "inputs_hash": record.get("inputs_hash"),
+            "success": failing is None,
+            "expectations": [
+                line,
+                {**line, **count, "success": True, "observed": 1920, "unexpected_count": 0, "unexpected_rows": []},
+            ],
+        },
+    )
+
+
 def _write_stages(run: RunFolder, variant: Variant) -> None:
     name, clean = variant.classes[0], variant.status == "nothing_to_explain"
     diagnosis = {

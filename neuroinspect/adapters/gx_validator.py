@@ -131,7 +131,9 @@ def _judge(run: RunFolder, stage: str, thresholds: ChecksSettings) -> list[dict[
             },
         )
         # The results come in an order of their own.
-        found += [{"table": suite.table, **_result(result)} for result in sorted(judged.results, key=_place)]
+        found += [
+            {"table": suite.table, **_result(result, suite.named_by)} for result in sorted(judged.results, key=_place)
+        ]
     return found
 
 
@@ -139,7 +141,7 @@ def _place(result: Any) -> int:
     return int(result.expectation_config.meta["place"])
 
 
-def _result(result: Any) -> dict[str, Any]:
+def _result(result: Any, named_by: tuple[str, ...]) -> dict[str, Any]:
     """A result as JSON: rows and values of what is unexpected only where the expectation fails."""
     config = result.expectation_config
     values = {name: value for name, value in config.kwargs.items() if name != "batch_id"}
@@ -154,8 +156,16 @@ def _result(result: Any) -> dict[str, Any]:
         "success": bool(result.success),
         "observed": _plain(result.result.get("observed_value")),
         "unexpected_count": int(details.get("unexpected_count") or 0),
-        "unexpected_rows": [_plain(row) for row in rows[:_ROWS_NAMED]],
+        "unexpected_rows": [_row(row, named_by) for row in rows[:_ROWS_NAMED]],
         "problem": None if result.success else _problem(result.exception_info),
+    }
+
+
+def _row(row: Mapping[str, Any], named_by: tuple[str, ...]) -> dict[str, Any]:
+    """What names a row, and what is wrong in it."""
+    return {
+        "row": {name: _plain(row[name]) for name in sorted(named_by)},
+        "values": {name: _plain(row[name]) for name in sorted(row.keys() - set(named_by))},
     }
 
 

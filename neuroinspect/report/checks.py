@@ -94,9 +94,14 @@ def _found(each: Mapping[str, Any]) -> str:
         return f"it cannot be judged: {each['problem']}"
     rows: Sequence[Mapping[str, Any]] = each["unexpected_rows"]
     if each["unexpected_count"]:
-        named = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in rows)
+        named = "; ".join(_named(row) for row in rows)
         more = each["unexpected_count"] - len(rows)
         count = f"{each['unexpected_count']:,} row{'' if each['unexpected_count'] == 1 else 's'}"
         return f"{count}: {named}" + (f"; and {more:,} more" if more > 0 else "")
     observed = each["observed"]
     return f"{observed:,} rows" if isinstance(observed, int) else "" if observed is None else str(observed)
+
+
+def _named(row: Mapping[str, Mapping[str, Any]]) -> str:
+    name, values = (", ".join(f"{name} {value}" for name, value in row[part].items()) for part in ("row", "values"))
+    return f"{name} ({values})" if values else name

@@ -57,7 +57,7 @@ def failed(run: Path, stage: str) -> dict[tuple[str, str], str]:
     assert not record["success"]
     return {
         (each["expectation"].removeprefix("expect_"), ", ".join(each["columns"])): ", ".join(
-            str(row.get("path", row.get("neuron", row.get("split")))) for row in each["unexpected_rows"]
+            str(value) for row in each["unexpected_rows"] for value in row["row"].values()
         )
         for each in record["expectations"]
         if not each["success"]
@@ -170,7 +170,7 @@ def test_a_missing_split_is_named(run):
     write_table(path, table[table["split"] != "judge"])
     message = complaint(run, "validate")
     assert ("column_values_to_be_between", "pictures") in failed(run, "validate")
-    assert "pictures 0, split judge" in message
+    assert "split judge (pictures 0)" in message
 
 
 def test_an_empty_manifest_does_not_pass(run):
@@ -192,7 +192,7 @@ def test_a_missing_column_is_named_and_nothing_that_needs_it_is_tried(run):
 def test_a_class_that_is_too_small_is_named_with_its_split(run):
     message = complaint(run, "validate", min_class_count=11)
     assert list(failed(run, "validate")) == [("column_values_to_be_between", "pictures")]
-    assert "split select, label boat" in message
+    assert "label boat, split select (pictures 10)" in message
     assert "`checks` of the params" in message
 
 

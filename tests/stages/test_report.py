@@ -6,7 +6,7 @@ import pytest
 from neuroinspect.artifacts import RunFolder, read_json, write_json
 from neuroinspect.errors import StageOrderError
 from neuroinspect.stages.report import report
-from tests.report_run import Variant, build_run
+from tests.report_run import Variant, build_run, write_checks
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +55,15 @@ def test_a_finished_report_is_used_again(fresh):
     assert report(run, params).reused
 
 
-@pytest.mark.parametrize("change", ["decision", "title", "evaluate"])
+@pytest.mark.parametrize("change", ["decision", "title", "evaluate", "checks"])
 def test_a_report_is_made_anew_when_what_it_shows_changes(fresh, change):
     run, params = fresh
     report(run, params)
     if change == "decision":
         path = run.stage("review") / "decision.json"
         write_json(path, {**read_json(path), "by": "Grace"})
+    elif change == "checks":
+        write_checks(run, "validate")
     elif change == "evaluate":
         path = run.stage("evaluate") / "stage.json"
         write_json(path, {**read_json(path), "inputs_hash": "another"})
