@@ -157,6 +157,9 @@ def carry_out(
     if name == "validate" and tools.revisions is not None:
         for place in data_places(params):
             tools.revisions.pull(place)
+    if name == "report":
+        # Whoever calls single stages, as DVC does, may have changed settings since validate ran.
+        write_provenance(run, params, tools=tools)
     # Loaded when its turn comes: the command line starts sooner, and a stage is called by its one word everywhere.
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)
