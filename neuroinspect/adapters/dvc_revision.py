@@ -91,7 +91,10 @@ def _kept(place: Path) -> Iterator[Any]:
     from dvc.logger import set_loggers_level
     from dvc.repo import Repo
 
-    with set_loggers_level(_SILENCE), closing(Repo(str(root))) as repo:
+    # A project taken as an archive has no git, and DVC would refuse to look at it.
+    in_git = any((folder / ".git").exists() for folder in (root, *root.parents))
+    config = None if in_git else {"core": {"no_scm": True}}
+    with set_loggers_level(_SILENCE), closing(Repo(str(root), config=config)) as repo:
         try:
             outs = [out for out in repo.index.outs if out.protocol == "local" and out.hash_info]
         except DvcException as error:

@@ -78,6 +78,11 @@ def test_data_need_not_lie_in_the_cache_to_be_clean(project: Path):
     assert REVISIONS.revision(project / "data") == version(project)
 
 
+def test_a_project_taken_as_an_archive_without_git_is_clean_too(project: Path):
+    shutil.rmtree(project / ".git")
+    assert REVISIONS.revision(project / "data") == version(project)
+
+
 @pytest.mark.parametrize("harm", ["changed", "added", "removed"])
 def test_changed_data_has_no_version_until_it_is_as_before(project: Path, harm: str):
     file = project / "data" / ("new.txt" if harm == "added" else "train/a.txt")
