@@ -103,5 +103,11 @@ def _found(each: Mapping[str, Any]) -> str:
 
 
 def _named(row: Mapping[str, Mapping[str, Any]]) -> str:
-    name, values = (", ".join(f"{name} {value}" for name, value in row[part].items()) for part in ("row", "values"))
+    name, values = (
+        ", ".join(f"{name} {_short(value)}" for name, value in row[part].items()) for part in ("row", "values")
+    )
     return f"{name} ({values})" if values else name
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
