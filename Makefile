@@ -1,7 +1,7 @@
 # Two commands on a bare machine (Python 3.11 to 3.13, make, git):  make demo  and  make test.
 # PYTHON=... chooses the interpreter; without it the first of python3.11, 3.12 and 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format install
+.PHONY: help demo reproduce test check format install
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,14 +9,21 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:
-	@echo "make demo    debug a classifier with a planted flaw, end to end, and write a report"
-	@echo "make test    run the tests"
-	@echo "make check   formatting, lint, types, layers (what CI runs before the tests)"
-	@echo "make format  format the code and mend what the linter can"
+	@echo "make demo       debug a classifier with a planted flaw, end to end, and write a report"
+	@echo "make test       run the tests"
+	@echo "make check      formatting, lint, types, layers (what CI runs before the tests)"
+	@echo "make format     format the code and mend what the linter can"
+	@echo "make reproduce  the demo's figures by DVC, into runs/dvc; only what changed is computed"
 
 # One thread: the demo's networks are so small that threads cost about what they bring.
 demo: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/neuroinspect demo --scenario fish+forest --seed 2 --out .neuroinspect/demo --review auto
+	$(BIN)/neuroinspect demo-data
+	OMP_NUM_THREADS=1 $(BIN)/neuroinspect run --review auto
+
+# After a change of the code: it renews dvc.lock, which belongs into the same commit.
+reproduce: $(STAMP)
+	$(BIN)/neuroinspect demo-data
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/dvc repro
 
 # One thread in each of the two test processes: more would only fight for the same cores.
 test: $(STAMP)
