@@ -5,6 +5,7 @@ None of this changes a figure, so none of it stands in params.yaml: the same par
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -130,6 +131,9 @@ class Machinery(BaseSettings):
 
     def enter(self) -> None:
         """Put `environment()` into this process; a variable that somebody else has set stays as it is."""
+        # DVC would make it, with rights for everybody; a place that cannot be written is named by who writes to it.
+        with suppress(OSError):
+            self.state.mkdir(parents=True, exist_ok=True)
         wanted = self.environment()
         for name in _entered.keys() | wanted.keys():
             if os.environ.get(name) != _entered.get(name):

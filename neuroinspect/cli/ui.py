@@ -44,38 +44,55 @@ def ui(
         places = {
             "report": _page(run.stage("report") / "report.html"),
             "data checks": _page(run.root / "checks" / "data_docs" / "index.html"),
-            "prefect": prefect_place(machinery),
-            "mlflow": mlflow_place(machinery),
+            "prefect": prefect_address(machinery),
+            "mlflow": mlflow_address(machinery),
             "reviews": command("review list", params_file, DEFAULT_RUN, None),
         }
-        screen.finish(places, *(f"{name:<12} {place}" for name, place in places.items()))
+        servers = {"prefect": prefect_server(machinery), "mlflow": mlflow_server(machinery)}
+        starts = {name: line for name, line in servers.items() if line is not None}
+        lines = []
+        for name, place in places.items():
+            lines.append(f"{name:<12} {place}{', while this runs:' if name in starts else ''}")
+            lines += [f"{'':<12} {starts[name]}"] if name in starts else []
+        screen.finish({**places, "start": starts}, *lines)
 
 
-def prefect_place(machinery: Machinery) -> str:
-    """Address of the configured Prefect server, or how to start one on what the temporary servers kept."""
+def prefect_address(machinery: Machinery) -> str:
+    """Where Prefect's page is, or will be."""
+    if machinery.prefect_url is None:
+        return f"http://127.0.0.1:{_PREFECT_PORT}"
+    return machinery.prefect_url.removesuffix("/").removesuffix("/api")
+
+
+def mlflow_address(machinery: Machinery) -> str:
+    """Where MLflow's page is, or will be."""
+    return machinery.mlflow_url or f"http://127.0.0.1:{_MLFLOW_PORT}"
+
+
+def prefect_server(machinery: Machinery) -> str | None:
+    """The command that serves what the temporary servers kept; None where a server is configured."""
     if machinery.prefect_url is not None:
-        return machinery.prefect_url.removesuffix("/").removesuffix("/api")
+        return None
     words = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(_PREFECT_PORT)]
-    return f"{_line(words, machinery, 'PREFECT_')}   then http://127.0.0.1:{_PREFECT_PORT}"
+    return _line(words, machinery, "PREFECT_HOME", "PREFECT_SERVER_ANALYTICS_ENABLED")
 
 
-def mlflow_place(machinery: Machinery) -> str:
-    """Address of the configured MLflow server, or how to start one on the local database."""
+def mlflow_server(machinery: Machinery) -> str | None:
+    """The command that serves the local database; None where a server is configured."""
     if machinery.mlflow_url is not None:
-        return machinery.mlflow_url
+        return None
     words = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(_MLFLOW_PORT), "--workers", "1"]
     words += ["--backend-store-uri", machinery.mlflow_store, "--artifacts-destination", str(machinery.mlflow_artifacts)]
-    return f"{_line(words, machinery, 'MLFLOW_')}   then http://127.0.0.1:{_MLFLOW_PORT}"
+    return _line(words, machinery, "MLFLOW_DISABLE_TELEMETRY")
 
 
-def _line(words: list[str], machinery: Machinery, prefix: str) -> str:
-    """A command for a shell, with the variables its tool needs; by its full path where it is not on the PATH."""
+def _line(words: list[str], machinery: Machinery, *variables: str) -> str:
+    """A command for a shell, with the variables its tool needs; by its full path where it lies beside this Python."""
     beside = Path(sys.executable).with_name(words[0])
     program = str(beside) if beside.exists() else words[0]
-    variables = [
-        f"{name}={shlex.quote(value)}" for name, value in machinery.environment().items() if name.startswith(prefix)
-    ]
-    return " ".join([*variables, shlex.join([program, *words[1:]])])
+    environment = machinery.environment()
+    given = [f"{name}={shlex.quote(environment[name])}" for name in variables if name in environment]
+    return " ".join([*given, shlex.join([program, *words[1:]])])
 
 
 def _page(path: Path) -> str:
