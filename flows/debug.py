@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from prefect import Task, flow, unmapped
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from pydantic import Field
 
 from flows import tasks
 from flows.messages import kept_messages
@@ -21,8 +20,6 @@ from neuroinspect.machinery import Machinery
 from neuroinspect.settings import Params
 from neuroinspect.stages.visualize import Shard
 
-Run = Annotated[str, Field(description="the run folder, as an absolute path on the machine that does the work")]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -33,12 +30,12 @@ class Finding:
 
 
 @flow(name="debug", flow_run_name=flow_run_name, persist_result=False)
-def debug(params: Params, run: Run, review: Literal["wait", "auto"] = "wait") -> Finding:
+def debug(params: Params, run: str, review: Literal["wait", "auto"] = "wait") -> Finding:
     """Find the neurons behind the mistakes of a class, and ask which of them to edit.
 
     Args:
         params: settings of all stages; paths as the machine that does the work sees them.
-        run: the run folder; finished stages in it are not computed again.
+        run: the run folder, an absolute path on that machine; finished stages in it are not computed again.
         review: auto decides by rule where no person has; the decision is marked unverified.
     """
     with kept_messages(), RunFolder(Path(run)).lock():

@@ -5,7 +5,6 @@ from pathlib import Path
 from prefect import flow
 
 from flows import tasks
-from flows.debug import Run
 from flows.messages import kept_messages
 from flows.naming import flow_run_name
 from flows.tasks import do
@@ -16,12 +15,12 @@ from neuroinspect.settings import Params
 
 
 @flow(name="edit", flow_run_name=flow_run_name, persist_result=False)
-def edit(params: Params, run: Run) -> ChainResult:
+def edit(params: Params, run: str) -> ChainResult:
     """Edit as the review decided, judge it, write the report, and keep run and model.
 
     Args:
         params: settings of all stages, as the debug flow had them.
-        run: the run folder the debug flow left.
+        run: the run folder the debug flow left, an absolute path on the machine that does the work.
     """
     folder = RunFolder(Path(run))
     with kept_messages(), folder.lock():
