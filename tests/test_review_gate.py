@@ -273,7 +273,7 @@ def test_an_imported_decision_is_unverified_and_reaches_no_store(project):
     written = project.copy.read_bytes()
     assert project.printed("import", file) == first
     assert project.copy.read_bytes() == written
-    assert not (project.params_file.parent / ".neuroinspect").exists()
+    assert not list(project.params_file.parent.rglob("reviews.db*"))
 
 
 def test_an_imported_decision_never_becomes_verified(project):

@@ -5,12 +5,13 @@ Nothing here is for SQLite alone: the same tables serve a laptop and, by its URL
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from filelock import FileLock
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
@@ -136,8 +137,7 @@ def connect(url: str, *, patience: float) -> sa.Engine:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     # SQLAlchemy begins transactions, not the driver: see _begin_sqlite.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -152,10 +152,7 @@ def prepare(engine: sa.Engine) -> None:
     Raises:
         OutsideError: the database cannot be used, or a newer version of this tool made its tables.
     """
-    with _explained(engine):
-        file = engine.url.database
-        if engine.dialect.name == "sqlite" and file is not None and not file.startswith("file:"):
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with _explained(engine), _alone(engine):
         if _is_ready(engine):
             return
         try:
@@ -169,6 +166,20 @@ def prepare(engine: sa.Engine) -> None:
             # Another process may have made the same tables between our look and our attempt.
             if not _is_ready(engine):
                 raise
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[None]:
+    """Make a SQLite file ready for many at once, while nobody else has it open: SQLite does not wait for others there."""
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or file is None or file.startswith("file:"):
+        yield
+        return
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+        yield
 
 
 @contextmanager
