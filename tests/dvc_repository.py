@@ -11,10 +11,10 @@ CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage
 
 
 def environment(folder: Path) -> Mapping[str, str]:
-    """DVC's and git's own state below a temporary folder; the commands of this Python first on the path."""
+    """DVC's and git's own state below a temporary folder; commands of this Python first on the path, but for `folder/bin`."""
     return {
         **os.environ,
-        "PATH": f"{DVC.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATH": os.pathsep.join([str(folder / "bin"), str(DVC.parent), os.environ.get("PATH", "")]),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(folder / "dvc-site"),
         "GIT_CONFIG_GLOBAL": os.devnull,
