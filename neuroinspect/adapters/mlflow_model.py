@@ -1,6 +1,7 @@
 """The edited model as MLflow serves it. MLflow keeps this file beside the weights and runs it to load the model: no pickle."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +21,16 @@ class EditedClassifier(PythonModel):
         """Load the model, on a GPU where there is one."""
         self._classifier = package_classifier(Path(context.artifacts[PACKAGE]))
 
-    # Without types: MLflow would take them for the signature, and the signature is saved with the model.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+    def predict(  # MLflow reads the type of model_input, and knows no other name for an array.
+        self,
+        context: PythonModelContext,  # noqa: ARG002
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> np.ndarray:
         """Logits of a batch."""
         with torch.inference_mode():
             images = torch.from_numpy(np.array(model_input, dtype=np.float32))
-            return self._classifier(images).cpu().numpy()
+            return np.asarray(self._classifier(images).cpu())
 
 
 set_model(EditedClassifier())

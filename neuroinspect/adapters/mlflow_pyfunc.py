@@ -2,27 +2,21 @@
 
 import re
 import shutil
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
 import numpy as np
 
-from neuroinspect.adapters.model_package import PACKAGE, write_package
-from neuroinspect.export import EditedModel
-from neuroinspect.settings import ModelSettings
+from neuroinspect.adapters.model_package import PACKAGE, package_settings
+from neuroinspect.settings import PreprocessingSettings
 
 
-def save_edited_model(
-    folder: Path, edited: EditedModel, model: ModelSettings, *, facts: Mapping[str, str], model_id: str, run_id: str
-) -> Path:
-    """Write the model as MLflow keeps it, without telling MLflow's server anything.
+def save_edited_model(folder: Path, package: Path, *, model_id: str, run_id: str) -> Path:
+    """Write a model as MLflow keeps it, without telling MLflow's server anything.
 
     Args:
-        folder: an empty one, to work in.
-        edited: the model.
-        model: how the model it was made from is loaded.
-        facts: kept beside the architecture.
+        folder: to work in.
+        package: what `write_package` wrote.
         model_id: under which MLflow will keep it.
         run_id: the run it comes from.
 
@@ -30,28 +24,28 @@ def save_edited_model(
         Folder with the saved model.
 
     Raises:
-        ModelError: the model does not load from its own files alone.
-        RunFolderError: the folder cannot be written.
+        ModelSpecError: the package is damaged.
     """
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
 
-    write_package(folder / PACKAGE, edited, model, facts=facts)
+    settings = package_settings(package)
+    preprocessing = settings.preprocessing or PreprocessingSettings()
     # MLflow writes down where it found the file; this place says nothing of the machine.
     code = Path(shutil.copyfile(Path(__file__).with_name("mlflow_model.py"), folder / "edited_classifier.py"))
-    side, classes = edited.classifier.preprocessing.image_size, edited.classifier.num_classes
+    side, classes = preprocessing.image_size, len(settings.class_names or ())
     number = np.dtype(np.float32)
     save_model(
         folder / "model",
         python_model=str(code),
-        artifacts={PACKAGE: str(folder / PACKAGE)},
+        artifacts={PACKAGE: str(package)},
         signature=ModelSignature(
             inputs=Schema([TensorSpec(number, (-1, 3, side, side))]),
             outputs=Schema([TensorSpec(number, (-1, classes))]),
         ),
         input_example=np.zeros((2, 3, side, side), np.float32),
-        pip_requirements=model_requirements(model.spec),
+        pip_requirements=model_requirements(settings.spec),
         mlflow_model=Model(model_id=model_id, run_id=run_id),
     )
     return folder / "model"

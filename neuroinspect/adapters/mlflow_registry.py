@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from neuroinspect.adapters.mlflow_pyfunc import save_edited_model
 from neuroinspect.adapters.mlflow_record import name_of_model, run_tags
 from neuroinspect.adapters.mlflow_store import LAYER, as_tags, asking, open_client
-from neuroinspect.adapters.model_package import PACKAGE, package_settings
+from neuroinspect.adapters.model_package import PACKAGE, package_settings, write_package
 from neuroinspect.artifacts import RunFolder, read_json
 from neuroinspect.errors import ModelSpecError
 from neuroinspect.export import EditedModel, edited_model
@@ -127,12 +127,13 @@ def _logged_model(
     run = client.get_run(tracked)
     experiment, layer = run.info.experiment_id, facts[LAYER]
     begun = client.search_logged_models([experiment], filter_string=f"tags.`{LAYER}` = '{layer}'")
-    logged = begun[0] if begun else client.create_logged_model(experiment, "model", tracked, tags={LAYER: layer})
-    if logged.status != LoggedModelStatus.READY:
-        with tempfile.TemporaryDirectory() as folder:
-            saved = save_edited_model(
-                Path(folder), edited, model, facts=facts, model_id=logged.model_id, run_id=tracked
-            )
+    logged = begun[0] if begun else None
+    if logged is None or logged.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_package(folder / PACKAGE, edited, model, facts=facts)
+            logged = logged or client.create_logged_model(experiment, "model", tracked, tags={LAYER: layer})
+            saved = save_edited_model(folder, folder / PACKAGE, model_id=logged.model_id, run_id=tracked)
             client.log_model_artifacts(logged.model_id, str(saved))
         logged = client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     outputs = [] if run.outputs is None else run.outputs.model_outputs

@@ -109,7 +109,7 @@ def _copy_modules(source: str, python_path: Path, target: Path) -> None:
         importlib.import_module(source)
         found = sorted(set(_modules_in(place)))
     for path in found:
-        target.mkdir(exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns(*_NOT_COPIED))
         else:
