@@ -123,6 +123,8 @@ class Machinery(BaseSettings):
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             # A task is repeated as a whole; MLflow's own seven tries would take minutes to say that a server is away.
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            # Nothing of MLflow's on the screen: `--json` prints one object and no more.
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "MLFLOW_LOGGING_LEVEL": "WARNING",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             **quiet,

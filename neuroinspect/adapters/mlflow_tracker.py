@@ -5,7 +5,8 @@ before the process died is written over. The parent becomes FINISHED last, and a
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +89,8 @@ def _write_parent(client: "MlflowClient", parent: "Run", record: RunRecord) -> N
         elif path.exists():
             client.log_artifact(identifier, str(path), place or None)
     if not any(name.startswith("system/") for name in parent.data.metrics):
-        _write_metrics(client, identifier, _system_metrics(), time=parent.info.start_time)
+        reading = Entry("", tags={}, params={}, metrics=_system_metrics())
+        _write_entry(client, parent, reading, time=parent.info.start_time)
 
 
 def _write_children(client: "MlflowClient", parent: "Run", record: RunRecord) -> None:
@@ -103,26 +105,18 @@ def _write_children(client: "MlflowClient", parent: "Run", record: RunRecord) ->
 
 
 def _write_entry(client: "MlflowClient", run: "Run", entry: Entry, *, time: int) -> None:
-    from mlflow.entities import Param, RunTag
-
-    identifier = run.info.run_id
-    for params in _batches([Param(name, text) for name, text in entry.params.items()]):
-        client.log_batch(identifier, params=params)
-    for tags in _batches([RunTag(name, text) for name, text in entry.tags.items()]):
-        client.log_batch(identifier, tags=tags)
-    _write_metrics(client, identifier, entry.metrics, time=time)
-
-
-def _write_metrics(client: "MlflowClient", identifier: str, metrics: Mapping[str, float], *, time: int) -> None:
     """MLflow keeps a point of the same name, time, step and value once."""
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Param, RunTag
 
-    for points in _batches([Metric(name, value, time, 0) for name, value in metrics.items()]):
-        client.log_batch(identifier, metrics=points)
+    metrics = _batches([Metric(name, value, time, 0) for name, value in entry.metrics.items()])
+    params = _batches([Param(name, text) for name, text in entry.params.items()])
+    tags = _batches([RunTag(name, text) for name, text in entry.tags.items()])
+    for some in zip_longest(metrics, params, tags, fillvalue=()):
+        client.log_batch(run.info.run_id, *some)
 
 
-def _batches(values: Sequence[Any]) -> list[list[Any]]:
-    return [list(values[start : start + _BATCH]) for start in range(0, len(values), _BATCH)]
+def _batches(values: Sequence[Any]) -> list[Sequence[Any]]:
+    return [values[start : start + _BATCH] for start in range(0, len(values), _BATCH)]
 
 
 def _datasets(record: RunRecord) -> "list[DatasetInput]":
