@@ -138,9 +138,9 @@ def test_a_second_project_in_the_same_process_has_its_own_places(tmp_path):
     assert "PREFECT_API_URL" not in os.environ
 
 
-def test_telemetry_is_off_until_it_is_asked_for():
+def test_telemetry_is_off_until_it_is_asked_for(tmp_path):
     words = ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "PREFECT_SERVER_ANALYTICS_ENABLED", "DVC_NO_ANALYTICS")
-    Machinery().enter()
+    Machinery(state=tmp_path).enter()
     assert [os.environ.get(word) for word in words] == ["true", "true", "false", "1"]
-    Machinery(telemetry=True).enter()
+    Machinery(state=tmp_path, telemetry=True).enter()
     assert [os.environ.get(word) for word in words] == [None] * 4
