@@ -1,12 +1,15 @@
 """The data of the default scenario: the same bytes everywhere, drawn whole or not at all, never over anything else."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from neuroinspect.cli import app
 from neuroinspect.demo import scenario
 from neuroinspect.demo.data import data_digest, draw_demo_data
 from neuroinspect.demo.drawing import draw
@@ -102,3 +105,21 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, digest: str):
     (tmp_path / "data").write_text("mine")
     with pytest.raises(RunFolderError, match="is a file"):
         draw_demo_data(tmp_path / "data", digest=digest)
+
+
+def test_the_command_draws_and_says_what_it_did(tmp_path: Path, digest: str):
+    result = CliRunner().invoke(app, ["demo-data", str(tmp_path / "data"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
+        "table": str(tmp_path / "data" / "pictures.csv"),
+        "splits": {"train": 12, "select": 6, "judge": 6, "test": 6},
+        "drawn": True,
+    }
+    assert data_digest(tmp_path / "data", names()) == digest
+
+
+def test_the_command_leaves_a_folder_of_something_else_alone(tmp_path: Path, digest: str):
+    result = CliRunner().invoke(app, ["demo-data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "not of the demo" in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["once"]
