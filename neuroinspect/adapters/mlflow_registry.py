@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CANDIDATE: Final = "candidate"
 """Alias of the newest version that came from an edit."""
+_VERSIONS: Final = "mlflow.modelVersions"
 _URI: Final = re.compile(r"models:/(?P<name>[^/@:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))")
 _NAMED: Final = 10
 
@@ -68,6 +69,7 @@ class MlflowRegistry:
                 kept = _create_version(client, name, model, source=source, tags=tags, tracked=tracked)
             elif kept.tags.get("unverified") == "true" and tags.get("unverified") == "false":
                 _take_over(client, kept, tags)
+            _link(client, kept, layer, tracked=tracked)
             _point_at_newest(client, name, int(kept.version))
             return RegisteredVersion(name, str(kept.version))
 
@@ -152,11 +154,16 @@ def _create_version(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    created = client.create_model_version(name, source, run_id=tracked, tags=dict(tags), model_id=model.model_id)
-    # By this tag MLflow's pages lead from the model to its version.
-    named = json.dumps([{"name": name, "version": str(created.version)}])
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": named})
-    return created
+    return client.create_model_version(name, source, run_id=tracked, tags=dict(tags), model_id=model.model_id)
+
+
+def _link(client: "MlflowClient", kept: "ModelVersion", layer: str, *, tracked: str) -> None:
+    """By this tag MLflow's pages lead from a logged model to its version."""
+    experiment = client.get_run(tracked).info.experiment_id
+    link = json.dumps([{"name": kept.name, "version": str(kept.version)}])
+    for model in client.search_logged_models([experiment], filter_string=f"tags.`{LAYER}` = '{layer}'"):
+        if model.tags.get(_VERSIONS) != link:
+            client.set_logged_model_tags(model.model_id, {_VERSIONS: link})
 
 
 def _take_over(client: "MlflowClient", kept: "ModelVersion", tags: Mapping[str, str]) -> None:

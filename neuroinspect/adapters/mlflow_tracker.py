@@ -45,23 +45,25 @@ class MlflowTracker:
             OutsideError: MLflow cannot be reached, or refuses.
         """
         folder = RunFolder(run)
-        key = run_key(folder, params)
-        with asking(self._machinery, "take the run"):
+        key, model = run_key(folder, params), name_of_model(folder)
+        with asking(self._machinery, "say whether it has the run"):
             client = open_client(self._machinery)
-            experiment = experiment_id(client, self._machinery, EXPERIMENTS + name_of_model(folder))
-            parent = _find(client, experiment, KEY, key)
-            if parent is None or parent.info.status != _FINISHED:
-                record = read_record(folder, params)
-                parent = parent or _create(client, experiment, record.parent)
-                _write_parent(client, parent, record)
-                _write_children(client, parent, record)
-                client.set_terminated(parent.info.run_id, _FINISHED)
+            experiment = experiment_id(client, self._machinery, EXPERIMENTS + model)
+            parent = _find(client, experiment, key)
+        if parent is not None and parent.info.status == _FINISHED:
             return str(parent.info.run_id)
+        record = read_record(folder, params)
+        with asking(self._machinery, "take the run"):
+            parent = parent or _create(client, experiment, record.parent)
+            _write_parent(client, parent, record)
+            _write_children(client, parent, record)
+            client.set_terminated(parent.info.run_id, _FINISHED)
+        return str(parent.info.run_id)
 
 
-def _find(client: "MlflowClient", experiment: str, tag: str, value: str) -> "Run | None":
+def _find(client: "MlflowClient", experiment: str, key: str) -> "Run | None":
     found = client.search_runs(
-        [experiment], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time ASC"]
+        [experiment], f"tags.`{KEY}` = '{key}'", max_results=1, order_by=["attributes.start_time ASC"]
     )
     return found[0] if found else None
 

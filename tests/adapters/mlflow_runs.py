@@ -71,7 +71,7 @@ def registered(machinery: Machinery, *, files: bool = True) -> dict[str, Any]:
     root = [Path(one.artifact_location.removeprefix("file://")) / "artifacts" / "package" for one in models]
     return {
         "outputs": [len(run.outputs.model_outputs) for run in runs(machinery) if "method" not in run.data.tags],
-        "models": [str(one.status) for one in models],
+        "models": [(str(one.status), one.tags["mlflow.modelVersions"]) for one in models],
         "weights": [(place / "model.safetensors").read_bytes() for place in root if files],
         "versions": [
             (
