@@ -18,6 +18,8 @@ KEY: Final = "neuroinspect.key"
 """Tag by which a run is found again."""
 LAYER: Final = "neuroinspect.layer"
 """Tag by which a registered version is found again."""
+# MLflow's page shows its runs as trainings, and not as conversations of an assistant.
+_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 _LONGEST_TAG: Final = 5000
 _LONGEST_NAME: Final = 200
 
@@ -75,7 +77,7 @@ def experiment_id(client: "MlflowClient", machinery: Machinery, name: str) -> st
         local = machinery.mlflow_url is None
         try:
             place = machinery.mlflow_artifacts.resolve().as_uri() if local else None
-            return str(client.create_experiment(name, artifact_location=place))
+            return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
         except MlflowException:
             known = client.get_experiment_by_name(name)  # another process may have been faster
             if known is None:

@@ -33,7 +33,7 @@ from neuroinspect.stages.models import classifier_of_run, guide_of
 from neuroinspect.stages.neuron_pictures import ILLUSION_COLUMNS, REAL_COLUMNS, Material, draw_neurons
 from neuroinspect.text_guide import bind_texts
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 _SHARDS = "shards"
 
 
@@ -51,9 +51,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """What there is to draw: everything the stage depends on, the chosen neurons, and what all of them are drawn from."""
+    """What there is to draw, and what all of it is drawn from; `guide` is the fingerprint of the text guide."""
 
     inputs: Mapping[str, Any]
+    guide: str | None
     chosen: pd.DataFrame
     material: Material
 
@@ -85,7 +86,7 @@ def visualize(run: RunFolder, params: Params, *, progress: Progress = silent) ->
             progress("visualize", shard.start, len(work.chosen))
             work.draw(folder, shard)
         progress("visualize", len(work.chosen), len(work.chosen))
-        return _gather(folder, [shard.record(folder) for shard in shards])
+        return {**_gather(folder, [shard.record(folder) for shard in shards]), "guide": work.guide}
 
     return run_stage(run, "visualize", version=STAGE_VERSION, inputs=work.inputs, compute=compute)
 
@@ -138,6 +139,7 @@ def _work(run: RunFolder, params: Params) -> _Work:
             "settings": settings.model_dump(mode="json", exclude={"shard_size": True, "illusion": {"memory_cap_mb"}}),
             "seed": params.seed,
         },
+        guide=None if guide is None else guide.fingerprint,
         chosen=choose_neurons(neurons, count=settings.neurons),
         material=Material(
             maker=IllusionMaker(classifier, fingerprint, texts, settings.illusion, params.seed, cache),
