@@ -194,8 +194,7 @@ def test_a_store_that_cannot_be_reached_is_tried_again_and_named(project, prefec
         run, until=lambda found: any(one.name == "review" and one.state.is_final() for one in found)
     )
     assert {one.name: one.run_count for one in runs}["review"] == 3
-    # What had been finished is there: the next run goes on behind it.
-    assert [stage.reused for stage in run_flows(run, params).stages[:5]] == [True] * 5
+    assert [stage for stage in STAGES if run.stage(stage).exists()] == list(STAGES[:5])  # what was finished is there
 
 
 def test_an_interrupt_stops_the_flow_and_frees_the_run(project, prefect_server):
