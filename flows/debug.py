@@ -16,6 +16,7 @@ from flows.progress import reported
 from flows.surroundings import surroundings
 from flows.tasks import configured, do
 from neuroinspect.artifacts import RunFolder, StageResult
+from neuroinspect.chain import log_decision
 from neuroinspect.machinery import Machinery
 from neuroinspect.settings import Params
 from neuroinspect.stages.visualize import Shard
@@ -46,7 +47,10 @@ def debug(params: Params, run: str, review: Literal["wait", "auto"] = "wait") ->
         draw(do(tasks.plan_shards, params, run), params, run)
         stages += [do(stage, params, run) for stage in (tasks.visualize, tasks.review)]
         decision = do(tasks.settle, params, run, auto=review == "auto")
-    return Finding("waiting" if decision is None else "decided", tuple(stages))
+        if decision is None:
+            return Finding("waiting", tuple(stages))
+        log_decision(decision)
+    return Finding("decided", tuple(stages))
 
 
 def draw(shards: list[Shard], params: Params, run: str) -> None:

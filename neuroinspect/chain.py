@@ -85,6 +85,7 @@ def run_chain(
             decision = settle_review(run, params, tools=tools, auto=auto_review)
             if decision is None:
                 return ChainResult(run.root, "waiting", tuple(finished))
+            log_decision(decision)
             status = "done" if decision.verdict == "approved" else "rejected"
         finished += [
             carry_out(name, run, params, tools=tools, progress=progress) for name in ("edit", "evaluate", "report")
@@ -197,9 +198,12 @@ def settle_review(run: RunFolder, params: Params, *, tools: Tools | None = None,
     if auto and (standing is None or (standing.by == AUTO and standing.unverified)):
         decision = auto_decision(read_request(run), count=params.review.auto_count)
         standing = _take_unless_decided(run, decision, store=store, replace=standing is not None)
-    if standing is not None:
-        log.info("review: %s by %s%s", standing.verdict, standing.by, f" ({standing.rule})" if standing.rule else "")
     return standing
+
+
+def log_decision(decision: Decision) -> None:
+    """Say who decided what."""
+    log.info("review: %s by %s%s", decision.verdict, decision.by, f" ({decision.rule})" if decision.rule else "")
 
 
 def take_decision(run: RunFolder, decision: Decision, *, store: ReviewStore | None, replace: bool = False) -> None:
