@@ -4,6 +4,7 @@ Page, command line and flow all decide through `decide`, so the same rules hold 
 that the request shows, because it rests on what the reviewer saw; `edit_decision_layer` takes any other neuron.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +16,8 @@ from neuroinspect.errors import ReviewError
 Direction = Literal["insufficient", "excessive", "both"]
 Verdict = Literal["approved", "rejected"]
 AUTO = "auto"
+_LONGEST_NAME, _LONGEST_NOTE = 200, 10_000
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # the direction of what follows
 AnyRecord = TypeVar("AnyRecord", bound="_Record")
 
 
@@ -134,6 +137,7 @@ def decide(
     chosen = {name: tuple(given) for name, given in neurons.items() if len(given)}
     if not by.strip():
         raise ReviewError("a decision needs a name: who decides?")
+    _check_words(by, note)
     if verdict == "rejected" and chosen:
         raise ReviewError("a rejected finding has no neurons; leave them out, or approve")
     if verdict == "approved" and not chosen:
@@ -165,6 +169,20 @@ def auto_decision(request: ReviewRequest, *, count: int) -> Decision:
         rule=rule,
         unverified=True,
     )
+
+
+def _check_words(by: str, note: str) -> None:
+    # Both are shown on terminals, pages and in tables, where such a character could make them look like something else.
+    if len(by) > _LONGEST_NAME or _disguises(by):
+        raise ReviewError(f"a name is one line of plain text, at most {_LONGEST_NAME} characters; got {by[:40]!r}")
+    if len(note) > _LONGEST_NOTE:
+        raise ReviewError(f"a note has at most {_LONGEST_NOTE} characters, this one has {len(note)}; say it shorter")
+    if _disguises("".join(note.split())):
+        raise ReviewError("a note is plain text; it holds a control character, such as those that colour a terminal")
+
+
+def _disguises(text: str) -> bool:
+    return any(unicodedata.category(letter) in {"Cc", "Cs"} or letter in _TURNING for letter in text)
 
 
 def _check_neurons(request: ReviewRequest, name: str, given: Sequence[int]) -> None:

@@ -45,6 +45,28 @@ def test_an_approval_keeps_the_neurons_it_names():
 
 
 @pytest.mark.parametrize(
+    ("by", "note", "message"),
+    [
+        ("ada\nbob", "", "one line"),
+        ("ada\x1b[31m", "", "one line"),
+        ("a" * 201, "", "at most 200"),
+        ("ada", "x" * 10_001, "10001"),
+        ("ada", "red \x1b[31m", "control character"),
+        ("ada", "left\u202eright", "control character"),
+        ("ada", "half \ud83d", "control character"),
+    ],
+)
+def test_words_that_could_pretend_to_be_something_else_are_refused(by, note, message):
+    with pytest.raises(ReviewError, match=message):
+        decide(REQUEST, verdict="rejected", neurons={}, by=by, note=note)
+
+
+def test_a_note_may_have_lines_and_letters_of_any_language():
+    note = "Bäume,\nnicht Fische:\t木 🌲 👩\u200d🌾"
+    assert decide(REQUEST, verdict="rejected", neurons={}, by="Zoë Ångström", note=note).note == note
+
+
+@pytest.mark.parametrize(
     ("verdict", "neurons", "by", "message"),
     [
         ("approved", {"fish": []}, "ada", "at least one neuron"),
