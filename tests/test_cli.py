@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from neuroinspect.artifacts import STAGES, RunFolder, read_tensors
 from neuroinspect.chain import ChainResult
 from neuroinspect.classifier import load_classifier
 from neuroinspect.cli import app
-from neuroinspect.cli.run import show_result
+from neuroinspect.cli.run import following, show_result
 from neuroinspect.cli.screen import Screen
 from neuroinspect.settings import load_params
 from tests.tiny import make_project
@@ -113,6 +114,16 @@ def test_a_run_waits_for_a_decision_and_goes_on_after_it(waiting):
     done = printed(call("run", "--no-flow", "--params", waiting, "--json"))
     assert done["status"] == "done"
     assert Path(done["report"]).is_file()
+
+
+def test_the_commands_to_call_next_are_quoted_for_a_shell():
+    commands = following(Path("my params.yaml"), "first try; #1", None)
+    assert shlex.split(commands["review decide"], comments=True) == [
+        *("neuroinspect", "review", "decide"),
+        *("--params", "my params.yaml", "--run", "first try; #1"),
+    ]
+    assert "first try; #1" in shlex.split(commands["apply"], comments=True)
+    assert following(Path("params.yaml"), "run", Path("out"))["run"] == "neuroinspect run --out out"
 
 
 def test_auto_review_leaves_the_decision_of_a_person_alone(waiting):

@@ -1,5 +1,6 @@
 """The options several commands share, and what they mean."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -105,12 +106,12 @@ def run_folder(params: Params, run: str, out: Path | None) -> RunFolder:
 
 
 def command(name: str, params: Path, run: str, out: Path | None) -> str:
-    """How to call another command on the same run; options at their default are left out."""
-    words = ["neuroinspect", name]
+    """How to call another command on the same run, as a shell takes it; options at their default are left out."""
+    words = ["neuroinspect", *name.split()]
     if params != DEFAULT_PARAMS:
-        words.append(f"--params {params}")
+        words += ["--params", str(params)]
     if out is not None:
-        words.append(f"--out {out}")
+        words += ["--out", str(out)]
     elif run != DEFAULT_RUN:
-        words.append(f"--run {run}")
-    return " ".join(words)
+        words += ["--run", run]
+    return shlex.join(words)

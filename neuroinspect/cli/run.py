@@ -1,5 +1,6 @@
 """`neuroinspect run`, and one command for each stage."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def run_all(
 def following(params_file: Path, run_name: str, out: Path | None) -> dict[str, str]:
     """How to call the commands that may come next on a run."""
     commands = {name: command(name, params_file, run_name, out) for name in ("run", "review show", "review decide")}
-    target = "" if out is None and run_name == DEFAULT_RUN else f" {out or run_name}"
+    target = "" if out is None and run_name == DEFAULT_RUN else f" {shlex.quote(str(out or run_name))}"
     apply = command("apply", params_file, DEFAULT_RUN, None).replace("apply", f"apply{target}", 1)
     return commands | {"apply": f"{apply} --out model.safetensors"}
 
