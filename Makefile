@@ -27,7 +27,7 @@ reproduce: $(STAMP)
 
 # One thread in each of the two test processes: more would only fight for the same cores.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -27,7 +27,6 @@ from neuroinspect.machinery import Machinery
 from neuroinspect.settings import ModelSettings
 from tests.adapters.mlflow_runs import registered, remembered
 
-pytestmark = pytest.mark.xdist_group("mlflow")
 BIN = Path(sys.executable).parent
 LOAD = """
 import sys, numpy, mlflow.pyfunc

@@ -23,7 +23,6 @@ from neuroinspect.settings import ModelSettings, Params
 from neuroinspect.stages.review import read_request, save_decision
 from tests.adapters.mlflow_runs import attempt, client, everything, registered, runs
 
-pytestmark = pytest.mark.xdist_group("mlflow")
 NAME = "neuroinspect.demo.backbone.scene_net-classifier"
 
 

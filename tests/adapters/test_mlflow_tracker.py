@@ -19,7 +19,6 @@ from neuroinspect.settings import Params, load_params
 from tests.adapters.mlflow_runs import attempt, client, everything, remembered, runs
 from tests.tiny import make_project
 
-pytestmark = pytest.mark.xdist_group("mlflow")
 NAMES = {
     "worst_class": "worst_class_accuracy",
     "worst_group": "worst_group_accuracy",

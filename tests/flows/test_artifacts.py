@@ -1,10 +1,6 @@
 import re
 
-import pytest
-
 from neuroinspect.artifacts import RunFolder
-
-pytestmark = pytest.mark.xdist_group("prefect")
 
 
 def test_names_from_outside_are_shown_as_they_are(prefect_server):

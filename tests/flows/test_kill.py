@@ -17,7 +17,6 @@ from neuroinspect.settings import load_params
 from tests.flows.nursery import nursery
 from tests.tiny import make_project
 
-pytestmark = pytest.mark.xdist_group("prefect")
 # In the order of the flows; the others write nothing.
 TASKS = (
     "validate",

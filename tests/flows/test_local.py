@@ -19,7 +19,6 @@ from neuroinspect.stages.review import read_request
 from tests.flows import served
 from tests.tiny import make_project
 
-pytestmark = pytest.mark.xdist_group("prefect")
 _SHARDED: Mapping[str, Any] = {"neurons": 2, "shard_size": 1}
 
 

@@ -7,8 +7,6 @@ import pytest
 from neuroinspect.settings import Params, load_params
 from tests.tiny import make_project
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture(scope="module")
 def params(tmp_path_factory) -> Params:

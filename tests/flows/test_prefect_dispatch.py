@@ -11,7 +11,6 @@ from neuroinspect.errors import ReviewError
 from neuroinspect.machinery import Machinery
 from neuroinspect.review import Candidate, decide, open_request
 
-pytestmark = pytest.mark.xdist_group("prefect")
 REQUEST = open_request(
     [Candidate(neuron=3, direction="both", vote_share=0.5), Candidate(neuron=5, direction="both", vote_share=0.5)],
     class_name="fish",

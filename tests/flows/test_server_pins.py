@@ -3,10 +3,6 @@
 import time
 from datetime import timedelta
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def test_the_server_can_be_imported(prefect_server):
     from prefect.server.api.server import create_app

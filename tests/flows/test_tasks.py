@@ -14,8 +14,6 @@ from neuroinspect.errors import (
 )
 from neuroinspect.machinery import Machinery
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def tries_of(error: Exception, tmp_path, monkeypatch) -> int:
     """How often a task of ours is tried that always fails so."""

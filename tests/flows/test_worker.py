@@ -15,7 +15,6 @@ from tests.flows import served
 from tests.tiny import make_project
 
 _COMMAND = "from neuroinspect.cli import main; main()"
-pytestmark = pytest.mark.xdist_group("prefect")
 
 
 def output_of(words: list[str], *, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
