@@ -138,7 +138,9 @@ def test_nothing_is_written_to_a_terminal(project: Path, tmp_path: Path):
     call = [sys.executable, "-c", words, str(project / "data")]
     done = subprocess.run(call, env=environment(tmp_path), stdout=side, stderr=side)
     os.write(side, b"the end")
-    shown = os.read(terminal, 100_000)
+    shown = b""
+    while not shown.endswith(b"the end"):
+        shown += os.read(terminal, 100_000)
     os.close(side)
     os.close(terminal)
     # DVC's colours are switched off as the process ends, whether or not they were used
