@@ -140,9 +140,10 @@ class Machinery(BaseSettings):
         for name in _entered.keys() | wanted.keys():
             if os.environ.get(name) != _entered.get(name):
                 continue
-            os.environ.pop(name, None)
             if name in wanted:
                 os.environ[name] = _entered[name] = wanted[name]
+            else:
+                del os.environ[name], _entered[name]
 
 
 _entered: Final[dict[str, str]] = {}

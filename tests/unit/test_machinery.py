@@ -136,6 +136,8 @@ def test_a_second_project_in_the_same_process_has_its_own_places(tmp_path):
     Machinery(state=tmp_path / "two").enter()
     assert os.environ["PREFECT_HOME"] == str(tmp_path / "two" / "prefect")
     assert "PREFECT_API_URL" not in os.environ
+    Machinery(state=tmp_path / "three", prefect_url="http://other/api").enter()
+    assert os.environ["PREFECT_API_URL"] == "http://other/api"
 
 
 def test_telemetry_is_off_until_it_is_asked_for(tmp_path):
@@ -144,3 +146,5 @@ def test_telemetry_is_off_until_it_is_asked_for(tmp_path):
     assert [os.environ.get(word) for word in words] == ["true", "true", "false", "1"]
     Machinery(state=tmp_path, telemetry=True).enter()
     assert [os.environ.get(word) for word in words] == [None] * 4
+    Machinery(state=tmp_path).enter()
+    assert [os.environ.get(word) for word in words] == ["true", "true", "false", "1"]
