@@ -10,7 +10,8 @@ import pandas as pd
 
 from neuroinspect.adapters.mlflow_store import KEY, as_tags, model_name, shortened
 from neuroinspect.artifacts import STAGES, RunFolder, content_hash, read_json, read_table
-from neuroinspect.report.provenance import settings_without_folders
+from neuroinspect.report.provenance import settings_without_folders, skipped_stages
+from neuroinspect.review import Decision
 from neuroinspect.settings import Params
 from neuroinspect.stages.review import read_decision
 
@@ -73,8 +74,8 @@ def run_key(run: RunFolder, params: Params) -> str:
         StageOrderError: the report is missing.
     """
     run.require("report")
-    decision = read_decision(run)
-    records = {stage: run.stage_record(stage) for stage in STAGES}
+    decision = _decision(run)
+    records = {stage: run.stage_record(stage) for stage in STAGES if stage not in skipped_stages(run)}
     return content_hash(
         {
             "run": run.root.resolve().name,
@@ -104,8 +105,8 @@ def run_tags(run: RunFolder) -> dict[str, Any]:
     """
     provenance, judged = read_json(run.root / "run.json"), read_json(run.require("evaluate") / "stage.json")["summary"]
     edited = read_json(run.require("edit") / "stage.json")["summary"]
-    drawn = run.stage_record("visualize")
-    decision, model = read_decision(run), provenance["model"]
+    drawn = None if "visualize" in skipped_stages(run) else run.stage_record("visualize")
+    decision, model = _decision(run), provenance["model"]
     return {
         "run": run.root.resolve().name,
         "class": edited["class"],
@@ -167,6 +168,10 @@ def read_record(run: RunFolder, params: Params) -> RunRecord:
         manifest_hash=provenance["manifest"],
         data_version=provenance["data_version"],
     )
+
+
+def _decision(run: RunFolder) -> Decision | None:
+    return None if "review" in skipped_stages(run) else read_decision(run)
 
 
 def _settings(params: Params) -> dict[str, Any]:
@@ -242,14 +247,16 @@ def _tables(rows: Mapping[str, Mapping[str, Any]], sides: Mapping[str, str]) -> 
 
 def _files(run: RunFolder) -> Iterator[tuple[Path, str]]:
     yield run.root / "run.json", ""
+    skipped = skipped_stages(run)
     for name in ("validate/manifest.parquet", "review/request.json", "review/decision.json"):
-        yield run.root / name, Path(name).parent.name
+        if Path(name).parent.name not in skipped:
+            yield run.root / name, Path(name).parent.name
     yield run.stage("edit") / "edit.json", "edit"
     yield run.stage("evaluate") / "metrics.json", "evaluate"
     yield run.stage("report"), "report"
     yield run.root / "checks", "checks"
     drawn = run.stage("visualize")
-    if (drawn / "illusions.parquet").exists():
+    if "visualize" not in skipped and (drawn / "illusions.parquet").exists():
         table = read_table(drawn / "illusions.parquet").sort_values(["rank", "direction"], kind="stable")
         for picture in table["picture"].head(_ILLUSIONS):
             yield drawn / picture, f"illusions/{Path(picture).parent}"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from neuroinspect.artifacts import STAGES, RunFolder, read_json, read_table
 from neuroinspect.report.checks import read_checks
-from neuroinspect.report.provenance import installed_versions
+from neuroinspect.report.provenance import installed_versions, skipped_stages
 from neuroinspect.settings import Params
 
 
@@ -82,9 +82,7 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         ArtifactError: a file is damaged.
     """
     extract, edit, evaluate = run.require("extract"), run.require("edit"), run.require("evaluate")
-    found = (run.stage_record("diagnose") or {}).get("summary", {})
-    # Where nothing is to explain these are not run, and what lies there belongs to an earlier finding.
-    skipped = {"visualize", "review"} if found.get("status") == "nothing_to_explain" else set()
+    skipped = skipped_stages(run)
     records = {stage: run.stage_record(stage) for stage in STAGES if stage not in {"report", *skipped}}
     summaries = {stage: record.get("summary", {}) for stage, record in records.items() if record is not None}
     request, decision = (

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
+from neuroinspect.artifacts import RunFolder
 from neuroinspect.settings import Params, Settings
 
 _PACKAGES: Final = (
@@ -43,6 +44,12 @@ def spec_without_folder(spec: str) -> str:
     if source != "open_clip" or not _is_absolute(weights):
         return spec
     return f"{source}{colon}{name}{slash}{PureWindowsPath(weights).name}"
+
+
+def skipped_stages(run: RunFolder) -> frozenset[str]:
+    """Stages that are not run where nothing is to explain: what lies in their folders belongs to an earlier finding."""
+    found = (run.stage_record("diagnose") or {}).get("summary", {})
+    return frozenset({"visualize", "review"} if found.get("status") == "nothing_to_explain" else ())
 
 
 def settings_text(params: Params) -> str:

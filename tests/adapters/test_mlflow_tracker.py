@@ -179,14 +179,17 @@ def test_a_process_killed_while_it_tracks_leaves_one_run_when_it_is_called_again
     assert remembered(machinery) == remembered(store)
 
 
-def test_a_run_without_mistakes_is_tracked_too(tmp_path):
+def test_a_run_without_mistakes_is_tracked_without_what_an_earlier_finding_left(finished, tmp_path):
     params = load_params(make_project(tmp_path / "project", perfect=True))
     run, machinery = RunFolder(params.runs / "perfect"), Machinery(state=tmp_path / "state")
+    for stage in ("visualize", "review"):
+        shutil.copytree(finished.run / stage, run.stage(stage))
     assert run_chain(run, params).status == "nothing_to_explain"
     track(machinery.state, run.root, params)
     parent, child = runs(machinery)
     assert parent.data.tags["verdict"] == "nothing_to_explain"
-    assert "reviewer" not in parent.data.tags
+    assert not {"reviewer", "request", "unverified"} & parent.data.tags.keys()
+    assert not [name for name in remembered(machinery)[0]["files"] if name.startswith(("review/", "illusions/"))]
     assert child.data.tags["method"] == "original"
     assert parent.data.metrics["judge/before/average_accuracy"] == parent.data.metrics["judge/after/average_accuracy"]
 
