@@ -34,6 +34,18 @@ def refuse_missing_tools() -> None:
         )
 
 
+def flows_are_wanted(machinery: Machinery) -> bool:
+    """Whether to go through the flows where nobody said: where all their tools are installed.
+
+    Raises:
+        MissingToolError: the machinery names a team's server, and a tool is not installed: plain stages would leave it out
+            without a word.
+    """
+    if _missing():
+        _refuse_to_ignore(machinery, "prefect_url", "mlflow_url", "review_url")
+    return pipeline_is_installed()
+
+
 def all_tools(machinery: Machinery) -> Tools:
     """Every tool of the pipeline, for the flows.
 
@@ -58,8 +70,13 @@ def all_tools(machinery: Machinery) -> Tools:
 
 
 def review_store(machinery: Machinery) -> "SqlReviews | None":
-    """The review store where the extra `pipeline` is installed; no other tool is loaded."""
+    """The review store where the extra `pipeline` is installed; no other tool is loaded.
+
+    Raises:
+        MissingToolError: a store is named, and the extra is not installed.
+    """
     if not pipeline_is_installed():
+        _refuse_to_ignore(machinery, "review_url")
         return None
     from neuroinspect.adapters.sql_reviews import SqlReviews
 
@@ -90,3 +107,12 @@ def plain_tools(machinery: Machinery) -> Tools:
 
 def _missing() -> list[str]:
     return [name for name in _PIPELINE if find_spec(name) is None]
+
+
+def _refuse_to_ignore(machinery: Machinery, *fields: str) -> None:
+    named = [f"NEUROINSPECT_{field.upper()}" for field in fields if getattr(machinery, field) is not None]
+    if named:
+        raise MissingToolError(
+            f"{', '.join(named)} given, but {', '.join(_missing())} not installed; pip install 'neuroinspect[pipeline]', or "
+            "take the address away and work with files alone"
+        )

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from neuroinspect.artifacts import RunFolder, StageResult
-from neuroinspect.assembly import pipeline_is_installed, plain_tools, refuse_missing_tools
+from neuroinspect.assembly import flows_are_wanted, plain_tools, refuse_missing_tools
 from neuroinspect.chain import ChainResult, run_chain, run_stage_alone
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
@@ -83,11 +83,11 @@ def run_all(
         screen: shows progress.
 
     Raises:
-        MissingToolError: the flows are asked for and not installed.
+        MissingToolError: the flows, or a team's server, are asked for and not installed.
         NeuroInspectError: any stage's or tool's.
     """
     if flow is None:
-        flow = pipeline_is_installed()
+        flow = flows_are_wanted(machinery)
     if not flow:
         tools = plain_tools(machinery)
         return run_chain(run, params, auto_review=auto_review, tools=tools, progress=screen.progress)

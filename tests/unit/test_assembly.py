@@ -1,0 +1,43 @@
+"""What is chosen where the tools of the pipeline are not all installed."""
+
+import pytest
+
+from neuroinspect import assembly
+from neuroinspect.errors import MissingToolError
+from neuroinspect.machinery import Machinery
+
+
+@pytest.fixture
+def without_mlflow(monkeypatch):
+    monkeypatch.setattr(assembly, "find_spec", lambda name: None if name == "mlflow" else object())
+
+
+@pytest.mark.parametrize(
+    ("field", "url"),
+    [
+        ("prefect_url", "http://prefect.example/api"),
+        ("mlflow_url", "http://mlflow.example"),
+        ("review_url", "postgresql+psycopg://ada:secret@db.example/reviews"),
+    ],
+)
+def test_a_server_that_is_named_is_never_left_out_without_a_word(without_mlflow, tmp_path, field, url):
+    with pytest.raises(
+        MissingToolError, match=f"NEUROINSPECT_{field.upper()} given, but mlflow not installed"
+    ) as refused:
+        assembly.flows_are_wanted(Machinery(state=tmp_path, **{field: url}))
+    assert "secret" not in str(refused.value)
+
+
+def test_a_decision_does_not_pass_by_the_store_that_is_named(without_mlflow, tmp_path):
+    with pytest.raises(MissingToolError, match="NEUROINSPECT_REVIEW_URL"):
+        assembly.review_store(Machinery(state=tmp_path, review_url=f"sqlite:///{tmp_path / 'reviews.db'}"))
+
+
+def test_without_the_tools_and_without_servers_the_stages_are_plain(without_mlflow, tmp_path):
+    machinery = Machinery(state=tmp_path)
+    assert assembly.flows_are_wanted(machinery) is False
+    assert assembly.review_store(machinery) is None
+
+
+def test_with_the_tools_a_run_goes_through_the_flows(tmp_path):
+    assert assembly.flows_are_wanted(Machinery(state=tmp_path, mlflow_url="http://mlflow.example")) is True
