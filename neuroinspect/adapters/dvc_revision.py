@@ -41,10 +41,10 @@ class DvcRevision:
             return None
 
     def pull(self, path: Path) -> None:
-        """Bring a file or folder that DVC keeps and that is not here.
+        """Bring a file or folder that DVC keeps and that is not here: from its cache, or else from the default remote.
 
         Raises:
-            DataError: there is no remote to bring it from, or it cannot be brought; or a file of DVC is damaged.
+            DataError: it is in no cache and there is no remote, or it cannot be brought; or a file of DVC is damaged.
         """
         place = _normal(path)
         if place.exists():
@@ -57,23 +57,24 @@ class DvcRevision:
             start = f"{path} is kept by {keeper} and is not here{note}"
             if not out.use_cache:
                 raise DataError(f"{start}; DVC keeps no copy of it, so make it again")
-            if out.repo.config["core"].get("remote") is None:
+            remote = out.repo.config["core"].get("remote")
+            in_cache = not out.changed_cache()
+            if remote is None and not in_cache:
                 raise DataError(
                     f"{start}; DVC has no remote to bring it from: `dvc remote add -d NAME URL`, then run the same again"
                 )
-            log.info("bringing %s from the DVC remote %s", path, out.repo.config["core"]["remote"])
+            source = "DVC's cache" if in_cache else f"the DVC remote {remote}"
+            log.info("bringing %s from %s", path, source)
             try:
-                out.repo.pull(targets=[out.fs_path])
+                (out.repo.checkout if in_cache else out.repo.pull)(targets=[out.fs_path])
             except (
                 Exception
             ) as error:  # the remote is anything: a disk, a bucket, a server, each with errors of its own
                 raise DataError(
-                    f"{start}, and cannot be brought from the DVC remote: {error}; correct it, then run the same again"
+                    f"{start}, and cannot be brought from {source}: {error}; correct it, then run the same again"
                 ) from error
         if not place.exists():
-            raise DataError(
-                f"{start}, and what the DVC remote gave does not hold it; correct `data` in the params file"
-            )
+            raise DataError(f"{start}, and what DVC keeps does not hold it; correct `data` in the params file")
 
 
 @contextmanager

@@ -162,6 +162,13 @@ def test_missing_data_is_pulled_from_the_default_remote(project: Path):
     assert REVISIONS.revision(project / "data") == expected
 
 
+def test_data_in_the_cache_needs_no_remote(project: Path, tmp_path: Path):
+    shutil.rmtree(project / "data")
+    dvc(project, "remote", "remove", "store", state=tmp_path)
+    REVISIONS.pull(project / "data")
+    assert (project / "data" / "train" / "a.txt").read_text() == "what is in train/a.txt"
+
+
 def test_data_that_is_here_is_not_pulled(project: Path):
     (project / "data" / "table.csv").write_text("my own work")
     REVISIONS.pull(project / "data")
