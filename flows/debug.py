@@ -40,7 +40,7 @@ def debug(params: Params, run: str, review: Literal["wait", "auto"] = "wait") ->
         review: auto decides by rule where no person has; the decision is marked unverified.
     """
     with kept_messages(), RunFolder(Path(run)).lock():
-        params = do(tasks.resolve, params)
+        params = do(tasks.resolve, params, run)
         stages = [do(stage, params, run) for stage in (tasks.validate, tasks.extract, tasks.diagnose)]
         if stages[-1].summary["status"] == "nothing_to_explain":
             return Finding("nothing_to_explain", tuple(stages))

@@ -24,7 +24,7 @@ def edit(params: Params, run: str) -> ChainResult:
     """
     folder = RunFolder(Path(run))
     with kept_messages(), folder.lock():
-        params = do(tasks.resolve, params)
+        params = do(tasks.resolve, params, run)
         status = _status(folder, params)
         stages = [do(stage, params, run) for stage in (tasks.edit, tasks.evaluate, tasks.report)]
         tracked = do(tasks.track, params, run)

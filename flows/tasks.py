@@ -65,9 +65,9 @@ def do(task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 @step("resolve")
-def resolve(params: Params) -> Params:
+def resolve(params: Params, run: str) -> Params:
     """Bring a registered model here, and refuse what cannot work before the hours of work."""
-    resolved = chain.with_resolved_model(params, _tools())
+    resolved = chain.with_resolved_model(params, _tools(), run=_folder(run))
     chain.refuse_what_cannot_work(resolved)
     return resolved
 

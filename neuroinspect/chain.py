@@ -71,7 +71,7 @@ def run_chain(
         NeuroInspectError: any stage's; what is finished is kept.
     """
     tools = tools or Tools()
-    params = with_resolved_model(params, tools)
+    params = with_resolved_model(params, tools, run=run)
     refuse_what_cannot_work(params)
     with run.lock():
         finished = [
@@ -114,11 +114,17 @@ def run_stage_alone(
     """
     tools = tools or Tools()
     with run.lock():
-        return carry_out(name, run, with_resolved_model(params, tools), tools=tools, progress=progress)
+        resolved = with_resolved_model(params, tools, run=run)
+        return carry_out(name, run, resolved, tools=tools, progress=progress)
 
 
-def with_resolved_model(params: Params, tools: Tools) -> Params:
+def with_resolved_model(params: Params, tools: Tools, *, run: RunFolder | None = None) -> Params:
     """Params whose model can be loaded: one that the registry keeps is brought here first.
+
+    Args:
+        params: with the model as the user named it.
+        tools: with the registry.
+        run: goes on with the version it began with, also where the alias has moved since; its own edit moves `candidate`.
 
     Raises:
         SettingsError: a registered model is named, and there is no registry to ask.
@@ -130,7 +136,25 @@ def with_resolved_model(params: Params, tools: Tools) -> Params:
         raise SettingsError(
             f"model.spec {params.model.spec} is in a registry, and mlflow is not installed; pip install 'neuroinspect[pipeline]'"
         )
-    return params.model_copy(update={"model": tools.registry.resolve(params.model.spec)})
+    model = tools.registry.resolve(params.model.spec)
+    began = None if run is None else _version_of_run(run, params.model.spec)
+    if began is not None and began != model.origin:
+        log.warning(
+            "%s is %s now; this run goes on with %s, with which it began. To debug the present one, choose another run",
+            params.model.spec,
+            model.origin,
+            began,
+        )
+        model = tools.registry.resolve(began)
+    return params.model_copy(update={"model": model})
+
+
+def _version_of_run(run: RunFolder, spec: str) -> str | None:
+    """The version behind an alias when the run began; None where it has not begun, or is of another registered model."""
+    name, alias, _ = spec.partition("@")
+    provenance = run.root / "run.json"
+    origin = read_json(provenance)["model"]["origin"] if alias and provenance.exists() else None
+    return str(origin) if origin is not None and origin.startswith(f"{name}/") else None
 
 
 def refuse_what_cannot_work(params: Params) -> None:

@@ -115,7 +115,7 @@ class ModelRegistry(Protocol):
 
         Args:
             run: with a finished evaluate stage.
-            params: the settings of the run.
+            params: the settings of the run, with the model it was computed with.
             tracked: what Tracker.track returned for it.
 
         Raises:

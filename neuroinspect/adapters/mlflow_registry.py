@@ -51,8 +51,6 @@ class MlflowRegistry:
         """
         folder = RunFolder(run)
         folder.require("evaluate")
-        if params.model.spec.startswith("models:/"):
-            params = params.model_copy(update={"model": self.resolve(params.model.spec)})
         edited = edited_model(folder, params)
         if edited is None:
             return None

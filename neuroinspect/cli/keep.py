@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from neuroinspect.artifacts import RunFolder, write_bytes
+from neuroinspect.chain import with_resolved_model
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RUN,
@@ -15,9 +16,9 @@ from neuroinspect.cli.options import (
     ParamsFile,
     Quiet,
     RunName,
-    read_loadable_params,
     read_params,
     run_folder,
+    stage_tools,
 )
 from neuroinspect.cli.screen import session
 from neuroinspect.errors import SettingsError
@@ -65,10 +66,10 @@ def apply(
 ) -> None:
     """Write the whole model with the recommended decision layer in it."""
     with session(quiet=quiet, as_json=as_json) as screen:
-        params = read_loadable_params(params_file)
+        params = read_params(params_file)
         named = run_folder(params, run_name, None)
         run = named if named.root.is_dir() else RunFolder(Path(run_name).resolve())
-        method = export_edited_model(run, params, out)
+        method = export_edited_model(run, with_resolved_model(params, stage_tools(params_file), run=run), out)
         screen.finish({"model": out.resolve(), "method": method}, f"wrote    {out} (decision layer: {method})")
 
 

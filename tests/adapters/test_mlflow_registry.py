@@ -19,7 +19,7 @@ from neuroinspect.export import export_edited_model
 from neuroinspect.machinery import Machinery
 from neuroinspect.ports import RegisteredVersion, Tools
 from neuroinspect.review import decide
-from neuroinspect.settings import ModelSettings, Params
+from neuroinspect.settings import DataSettings, ModelSettings, Params
 from neuroinspect.stages.review import read_request, save_decision
 from tests.adapters.mlflow_runs import attempt, client, everything, registered, runs
 
@@ -130,6 +130,25 @@ def test_a_registered_model_is_debugged_under_its_own_name(finished, store):
     resolved = with_resolved_model(params, Tools(registry=MlflowRegistry(store))).model
     assert resolved.origin == f"models:/{NAME}/1"
     assert load(resolved).class_names == load(finished.params.model).class_names
+
+
+def test_a_run_goes_on_with_the_version_it_began_with_when_the_alias_moves(copy, tmp_path, caplog):
+    second_version(copy, tmp_path)
+    client(copy).set_registered_model_alias(NAME, "candidate", "2")
+    run, tools = RunFolder(tmp_path / "run"), Tools(registry=MlflowRegistry(copy))
+
+    def version(spec: str) -> str | None:
+        params = Params(model=ModelSettings(spec=spec), data=DataSettings(table=tmp_path / "pictures.csv"))
+        return with_resolved_model(params, tools, run=run).model.origin
+
+    assert version(f"models:/{NAME}@candidate") == f"models:/{NAME}/2"
+    write_json(run.root / "run.json", {"model": {"origin": f"models:/{NAME}/1"}})
+    assert not caplog.messages
+    assert version(f"models:/{NAME}@candidate") == f"models:/{NAME}/1"
+    assert f"goes on with models:/{NAME}/1" in caplog.text
+    assert version(f"models:/{NAME}/2") == f"models:/{NAME}/2"
+    write_json(run.root / "run.json", {"model": {"origin": "models:/other/1"}})
+    assert version(f"models:/{NAME}@candidate") == f"models:/{NAME}/2"
 
 
 @pytest.mark.parametrize(
