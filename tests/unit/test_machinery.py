@@ -53,6 +53,11 @@ def test_a_relative_state_is_meant_from_the_folder(tmp_path, monkeypatch):
     assert load_machinery(write(tmp_path, "NEUROINSPECT_STATE=~/kept")).state == Path.home() / "kept"
 
 
+def test_the_readme_names_every_setting():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [name for name in Machinery.model_fields if f"`NEUROINSPECT_{name.upper()}" not in readme] == []
+
+
 def test_every_field_says_what_it_is():
     assert all(field.description for field in Machinery.model_fields.values())
 
