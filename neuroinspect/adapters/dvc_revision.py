@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,14 @@ def _kept(place: Path) -> Iterator[Any]:
     # A project taken as an archive has no git, and DVC would refuse to look at it.
     in_git = any((folder / ".git").exists() for folder in (root, *root.parents))
     config = None if in_git else {"core": {"no_scm": True}}
-    with set_loggers_level(_SILENCE), closing(Repo(str(root), config=config)) as repo:
+    with set_loggers_level(_SILENCE), ExitStack() as stack:
         try:
+            repo = stack.enter_context(closing(Repo(str(root), config=config)))
             outs = [out for out in repo.index.outs if out.protocol == "local" and out.hash_info]
-        except DvcException as error:
+        except Exception as error:  # DVC's own, and what it stumbles with over files that were written by hand
+            reason = error if isinstance(error, DvcException) else f"{type(error).__name__} {error}"
             raise DataError(
-                f"DVC cannot read what it keeps in {root}: {error}; correct the file, `dvc status` reads it too"
+                f"DVC cannot read what it keeps in {root}: {reason}; correct the file, `dvc status` reads it too"
             ) from error
         holding = [out for out in outs if place.is_relative_to(out.fs_path)]
         yield max(holding, key=lambda out: len(out.fs_path), default=None)

@@ -154,6 +154,15 @@ def test_a_damaged_dvc_file_is_named(project: Path, text: str):
         REVISIONS.revision(project / "data")
 
 
+@pytest.mark.parametrize(
+    ("file", "text"), [("data.dvc", "outs:\n- md5: xxx\n"), (".dvc/config", "garbage\n"), ("dvc.yaml", "stages: 3\n")]
+)
+def test_files_of_dvc_that_were_spoilt_by_hand_are_an_error_of_the_data(project: Path, file: str, text: str):
+    (project / file).write_text(text)
+    with pytest.raises(DataError, match=r"(?s)DVC cannot read what it keeps in .*correct the file"):
+        REVISIONS.revision(project / "data")
+
+
 def test_missing_data_is_pulled_from_the_default_remote(project: Path):
     expected = version(project)
     lose_the_data(project)
