@@ -16,7 +16,7 @@ from flows.progress import reported
 from flows.surroundings import surroundings
 from flows.tasks import configured, do
 from neuroinspect.artifacts import RunFolder, StageResult
-from neuroinspect.chain import log_decision
+from neuroinspect.gate import log_decision
 from neuroinspect.machinery import Machinery
 from neuroinspect.settings import Params
 from neuroinspect.stages.visualize import Shard

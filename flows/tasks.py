@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from flows import artifacts
 from flows.progress import reported
 from flows.surroundings import surroundings
-from neuroinspect import chain
+from neuroinspect import chain, gate
 from neuroinspect.artifacts import RunFolder, StageResult
 from neuroinspect.assembly import all_tools
 from neuroinspect.errors import ArtifactError, MissingToolError, OutsideError
@@ -121,7 +121,7 @@ def review(params: Params, run: str) -> StageResult:
 @step("settle")
 def settle(params: Params, run: str, *, auto: bool = False) -> Decision | None:
     """The decision, copied into the run folder; None while nobody has decided."""
-    return chain.settle_review(_folder(run), params, tools=_tools(), auto=auto)
+    return gate.settle_review(_folder(run), params, tools=_tools(), auto=auto)
 
 
 @step("edit")

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from neuroinspect.adapters.sql_reviews import SqlReviews
 from neuroinspect.artifacts import RunFolder, read_json, write_json, write_table
-from neuroinspect.chain import settle_review, take_decision
 from neuroinspect.cli import app
 from neuroinspect.errors import ReviewConflictError, ReviewError
+from neuroinspect.gate import settle_review, take_decision
 from neuroinspect.machinery import load_machinery
 from neuroinspect.ports import Tools
 from neuroinspect.review import Decision, auto_decision, decide
@@ -115,13 +115,16 @@ def test_a_decision_is_kept_in_the_store_and_copied_into_the_folder(project):
 
 
 @pytest.mark.parametrize("written", ["another decision", "not even a decision"])
-def test_the_store_goes_before_what_somebody_wrote_into_the_folder(project, written):
+def test_the_store_goes_before_what_somebody_wrote_into_the_folder_and_says_so(project, written, caplog):
     decision = project.approval("ada")
     take_decision(project.run, decision, store=project.store)
     write_json(project.copy, project.approval("eve", (5,)).record() if written == "another decision" else {"by": "eve"})
     assert settle_review(project.run, project.params, tools=project.tools) == decision
     assert read_decision(project.run) == decision
     assert what(project) == ["opened", "decided"]
+    assert caplog.text.count("the review store holds approved by ada") == 1
+    settle_review(project.run, project.params, tools=project.tools)
+    assert caplog.text.count("the review store holds") == 1
 
 
 def test_a_decision_found_in_the_folder_is_adopted_as_unverified(project):

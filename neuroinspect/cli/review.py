@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neuroinspect.artifacts import RunFolder, read_table
 from neuroinspect.assembly import edit_dispatcher, plain_tools, refuse_missing_tools, review_store
-from neuroinspect.chain import run_stage_alone, settle_review, take_decision
+from neuroinspect.chain import run_stage_alone
 from neuroinspect.cli.decision_file import RULE, imported, read_decision_file
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
@@ -28,6 +28,7 @@ from neuroinspect.cli.options import (
 )
 from neuroinspect.cli.screen import session
 from neuroinspect.errors import ReviewError
+from neuroinspect.gate import settle_review, take_decision
 from neuroinspect.review import Decision, ReviewRequest, decide
 from neuroinspect.stages.review import read_decision, read_request, save_decision
 

@@ -10,8 +10,9 @@ import pytest
 
 from neuroinspect.artifacts import STAGES, RunFolder
 from neuroinspect.assembly import all_tools
-from neuroinspect.chain import ChainResult, run_chain, take_decision
+from neuroinspect.chain import ChainResult, run_chain
 from neuroinspect.errors import DataError, OutsideError, StageOrderError
+from neuroinspect.gate import take_decision
 from neuroinspect.machinery import Machinery
 from neuroinspect.review import decide
 from neuroinspect.settings import Params, load_params
