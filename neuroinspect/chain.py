@@ -9,7 +9,7 @@ import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -184,7 +184,7 @@ def carry_out(
             tools.revisions.pull(place)
     if name == "report":
         # Whoever calls single stages, as DVC does, may have changed settings since validate ran.
-        write_provenance(run, params, tools=tools)
+        write_provenance(run, params, version=_noted_version(run) or data_version(run, params, tools=tools))
     # Loaded when its turn comes: the command line starts sooner, and a stage is called by its one word everywhere.
     module = importlib.import_module(f"neuroinspect.stages.{name}")
     result: StageResult = getattr(module, name)(run, params, progress=progress)
@@ -192,7 +192,7 @@ def carry_out(
         for warning in result.summary.get("warnings", ()):
             log.warning("%s: %s", name, warning)
     if name == "validate":
-        write_provenance(run, params, tools=tools)
+        write_provenance(run, params, version=data_version(run, params, tools=tools))
     if name in _CHECKED and tools.validator is not None:
         tools.validator.check(run.root, name, params.checks)
     if name == "review" and tools.reviews is not None:
@@ -221,8 +221,20 @@ def data_version(run: RunFolder, params: Params, *, tools: Tools) -> str:
     return f"untracked:{manifest_version(run)}"
 
 
-def write_provenance(run: RunFolder, params: Params, *, tools: Tools | None = None) -> None:
+def _noted_version(run: RunFolder) -> str | None:
+    """The data version of run.json, where it is about the pictures of the run: the data may have changed since validate."""
+    path = run.root / "run.json"
+    noted = read_json(path) if path.exists() else {}
+    return str(noted["data_version"]) if noted.get("manifest") == manifest_version(run) else None
+
+
+def write_provenance(run: RunFolder, params: Params, *, version: str) -> None:
     """Write run.json: what the run was computed from and with. It holds no path, so a run can be moved.
+
+    Args:
+        run: with a finished validate.
+        params: settings of all stages.
+        version: of the data.
 
     Raises:
         StageOrderError: validate has not run.
@@ -241,7 +253,7 @@ def write_provenance(run: RunFolder, params: Params, *, tools: Tools | None = No
                 "weights": None if model.weights is None else model.weights.name,
                 "fingerprint": classifier_of(params).fingerprint,
             },
-            "data_version": data_version(run, params, tools=tools or Tools()),
+            "data_version": version,
             "manifest": manifest_version(run),
             "guide": None if params.guide.spec is None else spec_without_folder(params.guide.spec),
             "seed": params.seed,
@@ -250,6 +262,6 @@ def write_provenance(run: RunFolder, params: Params, *, tools: Tools | None = No
                 for section, values in settings_without_folders(params).items()
                 if section not in {"model", "data"}
             },
-            "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+            "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
         },
     )

@@ -15,11 +15,12 @@ import torch
 from typer.testing import CliRunner
 
 from neuroinspect.artifacts import STAGES, RunFolder, read_tensors
-from neuroinspect.chain import ChainResult
+from neuroinspect.chain import ChainResult, carry_out
 from neuroinspect.classifier import load_classifier
 from neuroinspect.cli import app
 from neuroinspect.cli.run import following, show_result
 from neuroinspect.cli.screen import Screen
+from neuroinspect.ports import Tools
 from neuroinspect.settings import load_params
 from tests.tiny import make_project
 
@@ -97,6 +98,26 @@ def test_the_provenance_names_what_was_used_and_no_place(finished):
     assert record["model"]["weights"] == "classifier.safetensors"
     assert record["versions"]["torch"] == version("torch")
     assert str(finished) not in text
+
+
+class Versions:
+    """A keeper of the data that has moved on to another version."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    def revision(self, path: Path) -> str:
+        return self.version
+
+    def pull(self, path: Path) -> None: ...
+
+
+def test_a_report_made_later_names_the_version_of_the_data_that_was_validated(project):
+    params = load_params(project)
+    run = RunFolder(params.runs / "run")
+    for stage, version_now in (("validate", "dvc:1"), ("report", "dvc:2")):
+        carry_out(stage, run, params, tools=Tools(revisions=Versions(version_now)))
+        assert json.loads((run.root / "run.json").read_text())["data_version"] == "dvc:1"
 
 
 def test_a_run_waits_for_a_decision_and_goes_on_after_it(waiting):
