@@ -35,6 +35,7 @@ def prefect_server(tmp_path_factory) -> Iterator[str]:
         _wait_until_healthy(url, server, log)
         yield url
     finally:
+        _send_what_is_left()
         server.send_signal(signal.SIGINT)
         try:
             server.wait(30)
@@ -43,6 +44,15 @@ def prefect_server(tmp_path_factory) -> Iterator[str]:
             server.wait()
         os.environ.clear()
         os.environ.update(before)
+
+
+def _send_what_is_left() -> None:
+    """While the server is there: at its exit this process would try for more than a minute to reach it."""
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(
+        timeout=30, at_exit=False
+    )  # its logs and slots too: Prefect keeps all such services together
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
