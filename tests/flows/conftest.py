@@ -50,9 +50,8 @@ def _send_what_is_left() -> None:
     """While the server is there: at its exit this process would try for more than a minute to reach it."""
     from prefect.events.worker import EventsWorker
 
-    EventsWorker.drain_all(
-        timeout=30, at_exit=False
-    )  # its logs and slots too: Prefect keeps all such services together
+    # Logs and slots too: Prefect keeps all such services together.
+    EventsWorker.drain_all(timeout=30, at_exit=False)
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
