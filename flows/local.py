@@ -1,8 +1,11 @@
 """Both flows in this process, one after the other: what `neuroinspect run` does."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import FrameType
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -40,11 +43,35 @@ def run_locally(
     quieten_console()
     with _prefect_errors(machinery), surrounded_by(machinery, progress):
         _wait_for_server()
-        found = debug(params, folder, review="auto" if auto_review else "wait")
+        with _interrupts_kept():
+            found = debug(params, folder, review="auto" if auto_review else "wait")
         if found.status == "waiting":
             return ChainResult(run.root, "waiting", found.stages)
         done = edit(params, folder)
     return replace(done, root=run.root, stages=found.stages + done.stages)
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Raise at the end an interrupt that Prefect loses, as it does with one that comes while a finished flow is closed."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):  # nobody to interrupt
+        yield
+        return
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _wait_for_server() -> None:

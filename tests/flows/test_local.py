@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,25 @@ def test_an_interrupt_stops_the_flow_and_frees_the_run(project, prefect_server):
     assert served.flow_runs(run) == {"debug scene_net run": ["Crashed"]}
     with run.lock():
         assert not run.stage("extract").exists()
+
+
+def test_an_interrupt_while_a_finished_flow_is_closed_is_not_lost(project, prefect_server, caplog):
+    run, params = project
+
+    class Interrupt(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "Stopped flow run heartbeat context":
+                signal.raise_signal(signal.SIGINT)
+
+    closing, handler = logging.getLogger("prefect.flow_runs"), Interrupt()
+    closing.addHandler(handler)
+    try:
+        with caplog.at_level(logging.DEBUG, logger="prefect.flow_runs"), pytest.raises(KeyboardInterrupt):
+            run_flows(run, params)
+    finally:
+        closing.removeHandler(handler)
+    assert run.stage("review").exists()
+    assert not run.stage("edit").exists()
 
 
 def test_a_server_that_cannot_be_reached_is_named_with_a_way_out(project, prefect_server):
