@@ -61,6 +61,8 @@ class Machinery(BaseSettings):
     def _without_secrets(cls, url: str | None) -> str | None:
         if url is not None and "@" in urlsplit(url).netloc:
             raise ValueError("an address must not hold a user or a password; give them in the tool's own variables")
+        if url is not None and ("?" in url or "#" in url):
+            raise ValueError("an address has nothing behind ? or #; give a token in the tool's own variables")
         return url
 
     @field_validator("prefect_url")

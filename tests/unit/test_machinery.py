@@ -90,6 +90,8 @@ def test_a_line_that_sets_nothing_is_named(tmp_path, line):
         ("NEUROINSPECT_WORKERS=hush", "NEUROINSPECT_WORKERS: .* integer"),
         ("NEUROINSPECT_PREFECT_URL=hush", "NEUROINSPECT_PREFECT_URL: .*http://HOST:4200/api"),
         ("NEUROINSPECT_PREFECT_URL=https://me:hush@host/api", "NEUROINSPECT_PREFECT_URL: .*password"),
+        ("NEUROINSPECT_MLFLOW_URL=https://host?token=hush", "NEUROINSPECT_MLFLOW_URL: .*token"),
+        ("NEUROINSPECT_PREFECT_URL=https://host/api#hush", "NEUROINSPECT_PREFECT_URL: .*token"),
         ("NEUROINSPECT_MLFLOW_URL=https://hush@host", "NEUROINSPECT_MLFLOW_URL: .*password"),
         ("NEUROINSPECT_REVIEW_URL=sqlite:///hush.db", "NEUROINSPECT_REVIEW_URL: .*whole path"),
         ("NEUROINSPECT_STATE=hush?", "NEUROINSPECT_STATE: .*question mark"),
