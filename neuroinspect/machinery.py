@@ -46,7 +46,7 @@ class Machinery(BaseSettings):
     task_retries: int = Field(
         default=2, ge=0, description="how often Prefect tries a task again after an outside failure"
     )
-    task_timeout: float = Field(default=6 * 3600, gt=0, description="seconds one task may take")
+    task_timeout: float = Field(default=6 * 3600, gt=0, description="seconds one try of a task may take")
     workers: int = Field(default=1, ge=1, description="shards of pictures drawn at the same time")
 
     @field_validator("state")

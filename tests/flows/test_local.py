@@ -1,6 +1,7 @@
 """Both flows on a real server, in this process, as `neuroinspect run` runs them."""
 
 import logging
+import re
 import shutil
 import signal
 from collections.abc import Mapping
@@ -9,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from neuroinspect.artifacts import STAGES, RunFolder
+from neuroinspect.artifacts import STAGES, RunFolder, read_table, write_table
 from neuroinspect.assembly import all_tools
-from neuroinspect.chain import ChainResult, run_chain
-from neuroinspect.errors import DataError, OutsideError, StageOrderError
+from neuroinspect.chain import ChainResult, run_chain, run_stage_alone
+from neuroinspect.errors import DataCheckError, DataError, OutsideError, StageOrderError
 from neuroinspect.gate import take_decision
 from neuroinspect.machinery import Machinery
 from neuroinspect.review import decide
@@ -177,6 +178,18 @@ def test_bad_data_fails_the_flow_at_once_with_its_own_error(project, prefect_ser
     assert failed.run_count == 1
 
 
+def test_a_broken_expectation_fails_the_flow_and_names_the_row(project, prefect_server):
+    run, params = project
+    run_stage_alone("validate", run, params)
+    manifest = run.stage("validate") / "manifest.parquet"
+    pictures = read_table(manifest)
+    pictures.loc[3, "label"] = "unicorn"
+    write_table(manifest, pictures)
+    with pytest.raises(DataCheckError, match=rf"known class.*{re.escape(pictures.loc[3, 'path'])}"):
+        run_flows(run, params)
+    assert served.flow_runs(run) == {"debug scene_net run": ["Failed"]}
+
+
 def ended(task_run: Any) -> bool:
     return task_run.name == "validate" and task_run.state.is_final()
 
@@ -241,6 +254,15 @@ def test_a_server_that_cannot_be_reached_is_named_with_a_way_out(project, prefec
     assert not run.root.exists()
 
 
+def test_an_address_from_prefects_own_variable_is_named_by_the_variable(project, prefect_server, monkeypatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    nowhere = "http://127.0.0.1:9/api"
+    monkeypatch.setenv("PREFECT_API_URL", nowhere)
+    with temporary_settings({PREFECT_API_URL: nowhere}), pytest.raises(OutsideError, match="correct PREFECT_API_URL"):
+        run_flows(*project)
+
+
 def test_prefect_keeps_off_the_console(finished, tmp_path, capfd):
     from prefect.logging.configuration import setup_logging
 
@@ -251,6 +273,7 @@ def test_prefect_keeps_off_the_console(finished, tmp_path, capfd):
         setup_logging(incremental=False)
         capfd.readouterr()
         run_flows(*copied(finished, tmp_path))
+        logging.getLogger("urllib3.connectionpool").warning("a request of the flow is sent again")
         seen = capfd.readouterr()
     finally:
         root.handlers = before
