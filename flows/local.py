@@ -1,5 +1,6 @@
 """Both flows in this process, one after the other: what `neuroinspect run` does."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -95,7 +96,10 @@ def _prefect_errors(machinery: Machinery) -> Iterator[None]:
             "command again, or raise NEUROINSPECT_TASK_TIMEOUT"
         ) from error
     except (httpx.HTTPError, PrefectException) as error:
+        place, variable = machinery.prefect_url or "a temporary server", "NEUROINSPECT_PREFECT_URL"
+        if os.environ.get("PREFECT_API_URL", machinery.prefect_url) != machinery.prefect_url:
+            place = variable = "PREFECT_API_URL"  # Prefect's own variable goes before ours, and may hold a secret
         raise OutsideError(
-            f"Prefect at {machinery.prefect_url or 'a temporary server'} does not answer ({error or type(error).__name__}); "
-            "start it or correct NEUROINSPECT_PREFECT_URL, or run the plain stages with --no-flow. What is finished is kept"
+            f"Prefect at {place} does not answer ({error or type(error).__name__}); start it or correct {variable}, or run "
+            "the plain stages with --no-flow. What is finished is kept"
         ) from error

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from prefect.logging.handlers import PrefectConsoleHandler
 
 _OURS, _PREFECT = "neuroinspect", "prefect"
+_ASIDE = ("urllib3", "EventsWorker", "APILogWorker")  # requests sent again, and Prefect's threads as they end
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def kept_messages() -> Iterator[None]:
 
 
 def quieten_console() -> None:
-    """Keep Prefect's messages off this process's console, unless PREFECT_LOGGING_LEVEL asks for them.
+    """Keep what Prefect and requests sent again say off this process's console, unless PREFECT_LOGGING_LEVEL asks for it.
 
     Ours the command line shows itself. It is for good: the last message comes when the process ends.
     """
@@ -34,5 +35,5 @@ def quieten_console() -> None:
 
 
 def _wanted(record: logging.LogRecord) -> bool:
-    hidden = (_OURS,) if "PREFECT_LOGGING_LEVEL" in os.environ else (_OURS, _PREFECT)
+    hidden = (_OURS,) if "PREFECT_LOGGING_LEVEL" in os.environ else (_OURS, _PREFECT, *_ASIDE)
     return record.name.partition(".")[0] not in hidden
