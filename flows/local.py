@@ -96,10 +96,13 @@ def _prefect_errors(machinery: Machinery) -> Iterator[None]:
             "command again, or raise NEUROINSPECT_TASK_TIMEOUT"
         ) from error
     except (httpx.HTTPError, PrefectException) as error:
-        place, variable = machinery.prefect_url or "a temporary server", "NEUROINSPECT_PREFECT_URL"
+        place, way_out = machinery.prefect_url, "start it or correct NEUROINSPECT_PREFECT_URL"
+        if place is None:
+            place, way_out = "a temporary server", f"see that {machinery.prefect_home} can be written, or move it away"
         if os.environ.get("PREFECT_API_URL", machinery.prefect_url) != machinery.prefect_url:
-            place = variable = "PREFECT_API_URL"  # Prefect's own variable goes before ours, and may hold a secret
+            place = "PREFECT_API_URL"  # goes before our own variable, and may hold a secret
+            way_out = "start it or correct PREFECT_API_URL"
         raise OutsideError(
-            f"Prefect at {place} does not answer ({error or type(error).__name__}); start it or correct {variable}, or run "
+            f"Prefect at {place} does not answer ({error or type(error).__name__}); {way_out}, or run "
             "the plain stages with --no-flow. What is finished is kept"
         ) from error

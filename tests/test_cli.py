@@ -147,6 +147,16 @@ def test_the_commands_to_call_next_are_quoted_for_a_shell():
     assert following(Path("params.yaml"), "run", Path("out"))["run"] == "neuroinspect run --out out"
 
 
+def test_a_file_in_the_place_of_the_tools_folder_is_named(tmp_path):
+    params = make_project(tmp_path / "project")
+    (tmp_path / "project" / ".neuroinspect").write_text("mine")
+    result = call("run", "--flow", "--params", params)
+    assert result.exit_code == 1
+    assert "cannot be made" in result.stderr
+    assert "NEUROINSPECT_STATE" in result.stderr
+    assert (tmp_path / "project" / ".neuroinspect").read_text() == "mine"
+
+
 def test_auto_review_leaves_the_decision_of_a_person_alone(waiting):
     assert call("review", "decide", "--params", waiting, "--reject", "--by", "ada").exit_code == 0
     assert printed(call("run", "--no-flow", "--params", waiting, "--review", "auto", "--json"))["status"] == "rejected"

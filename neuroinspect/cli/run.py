@@ -29,6 +29,7 @@ from neuroinspect.cli.options import (
     stage_tools,
 )
 from neuroinspect.cli.screen import Screen, session
+from neuroinspect.errors import OutsideError
 from neuroinspect.machinery import Machinery
 from neuroinspect.settings import Params
 
@@ -93,10 +94,20 @@ def run_all(
         return run_chain(run, params, auto_review=auto_review, tools=tools, progress=screen.progress)
     refuse_missing_tools()
     machinery.enter()
-    machinery.prefect_home.mkdir(parents=True, exist_ok=True)  # Prefect makes no folder above its own
+    _make_folder(machinery.prefect_home)  # Prefect makes no folder above its own
     from flows.local import run_locally  # Prefect reads the environment when it is imported
 
     return run_locally(run, params, machinery=machinery, auto_review=auto_review, progress=screen.progress)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutsideError(
+            f"the folder {folder} cannot be made ({error.strerror}); move away what stands there, or name another place "
+            "with NEUROINSPECT_STATE"
+        ) from error
 
 
 def following(params_file: Path, run_name: str, out: Path | None) -> dict[str, str]:
