@@ -98,7 +98,8 @@ def _prefect_errors(machinery: Machinery) -> Iterator[None]:
     except (httpx.HTTPError, PrefectException) as error:
         place, way_out = machinery.prefect_url, "start it or correct NEUROINSPECT_PREFECT_URL"
         if place is None:
-            place, way_out = "a temporary server", f"see that {machinery.prefect_home} can be written, or move it away"
+            home = os.environ.get("PREFECT_HOME", machinery.prefect_home)
+            place, way_out = "a temporary server", f"see that {home} can be written, or move it away"
         if os.environ.get("PREFECT_API_URL", machinery.prefect_url) != machinery.prefect_url:
             place = "PREFECT_API_URL"  # goes before our own variable, and may hold a secret
             way_out = "start it or correct PREFECT_API_URL"
