@@ -7,6 +7,12 @@ from neuroinspect.errors import MissingToolError
 from neuroinspect.machinery import Machinery
 
 
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch):
+    for name in ("PREFECT", "MLFLOW", "REVIEW"):
+        monkeypatch.delenv(f"NEUROINSPECT_{name}_URL", raising=False)
+
+
 @pytest.fixture
 def without_mlflow(monkeypatch):
     monkeypatch.setattr(assembly, "find_spec", lambda name: None if name == "mlflow" else object())
