@@ -6,6 +6,7 @@ Names of classes and folders come from the user's data, so they are escaped. An 
 import html
 import logging
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,16 +50,16 @@ def show_ranking(run: RunFolder) -> None:
 def show_question(run: RunFolder) -> None:
     """What the reviewer is asked, and the commands that answer."""
     with carry_on("question"):
-        request = read_request(run)
+        request, folder = read_request(run), shlex.quote(str(run.root))
         shown = ", ".join(str(candidate.neuron) for candidate in request.candidates[:10])
         lines = [
             f"## Which neurons carry what the model should not rely on in {as_text(request.class_name)}?",
             f"{len(request.candidates)} candidates, most voted first: {shown}",
             "Look at them, decide, and go on:",
             _block(
-                f"neuroinspect review show --out {run.root}",
-                f"neuroinspect review decide --out {run.root} --neurons 3,17 --note WHY   # or --reject",
-                f"neuroinspect run --out {run.root}",
+                f"neuroinspect review show --out {folder}",
+                f"neuroinspect review decide --out {folder} --neurons 3,17 --note WHY   # or --reject",
+                f"neuroinspect run --out {folder}",
             ),
             f"Request `{request.id[:12]}`; the pictures are in the folder `visualize` of the run.",
         ]

@@ -1,5 +1,6 @@
 """The flow after the review: the edited model, what it is worth, and where it is kept."""
 
+import shlex
 from pathlib import Path
 
 from prefect import flow
@@ -39,6 +40,7 @@ def _status(run: RunFolder, params: Params) -> Status:
     decision = do(tasks.settle, params, str(run.root))
     if decision is None:
         raise StageOrderError(
-            f"{run.root} waits for a decision; run `neuroinspect review decide --out {run.root}`, then this flow again"
+            f"{run.root} waits for a decision; run `neuroinspect review decide --out {shlex.quote(str(run.root))}`, then this "
+            "flow again"
         )
     return "done" if decision.verdict == "approved" else "rejected"

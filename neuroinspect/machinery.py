@@ -173,7 +173,8 @@ def load_machinery(folder: Path) -> Machinery:
     except ValidationError as error:
         lines = [f"  {_name(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         # Not chained: pydantic's own message holds the values.
-        raise SettingsError(f"the environment or {file} does not fit:\n" + "\n".join(lines)) from None
+        source = f"the environment or {file}" if file.exists() else "the environment"
+        raise SettingsError(f"{source} does not fit:\n" + "\n".join(lines)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {type(error).__name__}") from None
 

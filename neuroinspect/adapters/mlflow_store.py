@@ -22,6 +22,7 @@ LAYER: Final = "neuroinspect.layer"
 _KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 _LONGEST_TAG: Final = 5000
 _LONGEST_NAME: Final = 200
+_HALF_A_REASON: Final = 200
 
 
 @contextmanager
@@ -42,7 +43,10 @@ def asking(machinery: Machinery, wish: str) -> Iterator[None]:
     except Exception as error:  # requests, SQLAlchemy, boto and MLflow each raise their own
         if machinery.mlflow_url is None:
             place = f"in {machinery.state / 'mlflow'}"
-            way_out = "see that this folder can be written and its disk has space"
+            way_out = (
+                "see that this folder can be written, its disk has space, and no other process holds the database; put a "
+                "damaged one aside"
+            )
         else:
             place = f"at {machinery.mlflow_url}"
             way_out = (
@@ -84,8 +88,8 @@ def experiment_id(client: "MlflowClient", machinery: Machinery, name: str) -> st
                 raise
     if known.lifecycle_stage == "deleted":
         raise OutsideError(
-            f"the MLflow experiment {name!r} is deleted; `mlflow experiments restore --experiment-id {known.experiment_id}` "
-            "brings it back, `mlflow gc` removes it for good"
+            f"the MLflow experiment {name!r} is deleted; `MLFLOW_TRACKING_URI={machinery.mlflow_store} mlflow experiments "
+            f"restore --experiment-id {known.experiment_id}` brings it back, `mlflow gc` removes it for good"
         )
     return str(known.experiment_id)
 
@@ -142,5 +146,9 @@ def _make_database(machinery: Machinery) -> None:
 
 
 def _reason(error: Exception) -> str:
+    """Its first line; of a long one both ends, because requests tell at the end what happened."""
     lines = str(error).strip().splitlines()
-    return shortened(lines[0] if lines else type(error).__name__, 300).rstrip(".")
+    text = lines[0] if lines else type(error).__name__
+    return (
+        text if len(text) <= 2 * _HALF_A_REASON else f"{text[:_HALF_A_REASON]} ... {text[-_HALF_A_REASON:]}"
+    ).rstrip(".")

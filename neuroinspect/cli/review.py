@@ -111,7 +111,9 @@ def list_(params_file: ParamsFile = DEFAULT_PARAMS, quiet: Quiet = False, as_jso
             refuse_missing_tools()
             return
         pending, decided = store.pending(), store.decided()
-        table = Table("request", "class", "candidates", "status", "by", "when", "run")
+        table = Table()
+        for name in ("request", "class", "candidates", "status", "by", "when", "run"):
+            table.add_column(name, overflow="fold")
         for review in (*pending, *decided):
             table.add_row(*_row(review))
         screen.finish(

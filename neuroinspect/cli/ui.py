@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from neuroinspect.assembly import pipeline_is_installed
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RUN,
@@ -44,11 +45,15 @@ def ui(
         places = {
             "report": _page(run.stage("report") / "report.html"),
             "data checks": _page(run.root / "checks" / "data_docs" / "index.html"),
-            "prefect": prefect_address(machinery),
-            "mlflow": mlflow_address(machinery),
-            "reviews": command("review list", params_file, DEFAULT_RUN, None),
         }
-        servers = {"prefect": prefect_server(machinery), "mlflow": mlflow_server(machinery)}
+        servers: dict[str, str | None] = {}
+        if pipeline_is_installed():
+            servers = {"prefect": prefect_server(machinery), "mlflow": mlflow_server(machinery)}
+            places |= {
+                "prefect": prefect_address(machinery),
+                "mlflow": mlflow_address(machinery),
+                "reviews": command("review list", params_file, DEFAULT_RUN, None),
+            }
         starts = {name: line for name, line in servers.items() if line is not None}
         lines = []
         for name, place in places.items():
