@@ -4,7 +4,7 @@ import logging
 import re
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +225,15 @@ def test_an_interrupt_stops_the_flow_and_frees_the_run(project, prefect_server):
         assert not run.stage("extract").exists()
 
 
+@pytest.fixture
+def _interrupts_arrive() -> Iterator[None]:
+    """Whoever started the tests in the background of a shell had them ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_arrive")
 def test_an_interrupt_while_a_finished_flow_is_closed_is_not_lost(project, prefect_server, caplog):
     run, params = project
 
