@@ -351,3 +351,23 @@ def test_a_question_nobody_answers_is_one_message_and_one_json_object(project):
     assert result.exit_code == 1
     assert "give --yes" in printed(result)["error"]
     assert (project.parent / "runs" / "run").is_dir()
+
+
+WHILE_IT_LOADS = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "neuroinspect.chain":
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder())
+from neuroinspect.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_package_loads_shows_no_traceback():
+    done = subprocess.run([sys.executable, "-c", WHILE_IT_LOADS], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
