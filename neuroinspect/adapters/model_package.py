@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from neuroinspect.artifacts import read_json, write_json, write_tensors
-from neuroinspect.classifier import Classifier, load_classifier
+from neuroinspect.classifier import Classifier
 from neuroinspect.errors import ModelError, ModelSpecError
 from neuroinspect.export import EditedModel
 from neuroinspect.model_spec import importable
 from neuroinspect.settings import ModelSettings, PreprocessingSettings
+from neuroinspect.stages.models import load_described
 
 PACKAGE: Final = "package"
 """Name of the folder among the artifacts of a logged model."""
@@ -91,16 +92,7 @@ def package_classifier(folder: Path, *, device: str | None = None) -> Classifier
         ModelError: it cannot be loaded.
         SettingsError: this machine does not have the device.
     """
-    model = package_settings(folder)
-    return load_classifier(
-        model.spec,
-        weights=model.weights,
-        num_classes=model.num_classes,
-        preprocessing=model.preprocessing,
-        device=device,
-        class_names=model.class_names,
-        python_path=model.python_path,
-    )
+    return load_described(package_settings(folder), device=device)
 
 
 def _copy_modules(source: str, python_path: Path, target: Path) -> None:

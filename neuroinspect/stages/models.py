@@ -46,8 +46,13 @@ def guide_of(params: Params) -> TextGuide | None:
     return None if params.guide.spec is None else _guide(params.guide.spec, params.model.python_path, params.device)
 
 
-@lru_cache(maxsize=2)
-def _classifier(model: ModelSettings, device: str | None) -> Classifier:
+def load_described(model: ModelSettings, *, device: str | None) -> Classifier:
+    """Load the classifier that settings describe.
+
+    Raises:
+        ModelError: it cannot be loaded or used.
+        SettingsError: this machine does not have the device.
+    """
     return load_classifier(
         model.spec,
         weights=model.weights,
@@ -57,6 +62,11 @@ def _classifier(model: ModelSettings, device: str | None) -> Classifier:
         class_names=model.class_names,
         python_path=model.python_path,
     )
+
+
+@lru_cache(maxsize=2)
+def _classifier(model: ModelSettings, device: str | None) -> Classifier:
+    return load_described(model, device=device)
 
 
 @lru_cache(maxsize=2)
