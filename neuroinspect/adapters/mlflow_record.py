@@ -13,17 +13,10 @@ from neuroinspect.artifacts import STAGES, RunFolder, content_hash, read_json, r
 from neuroinspect.report.provenance import settings_without_folders, skipped_stages
 from neuroinspect.review import Decision
 from neuroinspect.settings import Params
+from neuroinspect.stages.evaluate import FIGURES
 from neuroinspect.stages.review import read_decision
 
-_FIGURES: Final = {
-    "worst_class": "worst_class_accuracy",
-    "worst_group": "worst_group_accuracy",
-    "average": "average_accuracy",
-    "group_weighted_average": "group_weighted_accuracy",
-    "class_accuracy": "class_accuracy",
-    "class_auroc": "class_auroc",
-    "cross_cue_auroc": "cross_cue_auroc",
-}
+_FIGURES: Final = {**FIGURES, "group_weighted_average": "group_weighted_accuracy"}
 _LONGEST_PARAM: Final = 500
 _ILLUSIONS: Final = 6
 Table = Mapping[str, list[Any]]

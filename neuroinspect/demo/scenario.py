@@ -5,7 +5,6 @@ a class shows the cue and, by default, none of the others does. The selecting, j
 """
 
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -187,21 +186,8 @@ def table_bytes(plant: Plant) -> bytes:
     return picture_table(plant).to_csv(index=False, lineterminator="\n").encode()
 
 
-def bitmap(picture: NDArray[np.uint8]) -> bytes:
-    """A picture (H, W, 3) as an uncompressed BMP of 24 bits: nothing of it depends on a library or a machine."""
-    height, width, _ = picture.shape
-    if width * 3 % 4:
-        raise ValueError(f"rows of a bitmap fill whole words of 4 bytes, got {width} pixels")
-    pixels = picture[::-1, :, ::-1].tobytes()  # from the lowest row up, blue first
-    start = 14 + 40
-    file_header = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
-    return (
-        file_header + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(pixels), 3780, 3780, 0, 0) + pixels
-    )
-
-
 def write_pictures(folder: Path, plant: Plant, progress: Progress) -> None:
-    """Write `<split>/<class>/<number>.bmp` and, last, pictures.csv.
+    """Write `<split>/<class>/<number>.bmp`, uncompressed, and, last, pictures.csv.
 
     Raises:
         RunFolderError: the folder cannot be written.
@@ -215,7 +201,7 @@ def write_pictures(folder: Path, plant: Plant, progress: Progress) -> None:
             (folder / split / name).mkdir(parents=True, exist_ok=True)
         for picture in draw(scenes):
             try:
-                (folder / paths[done]).write_bytes(bitmap(picture))
+                Image.fromarray(picture).save(folder / paths[done])
             except OSError as error:
                 raise RunFolderError(f"cannot write {folder / paths[done]}: {error.strerror or error}") from error
             done += 1

@@ -1,6 +1,5 @@
 """The data of the default scenario: the same bytes everywhere, drawn whole or not at all, never over anything else."""
 
-import io
 import json
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from neuroinspect.cli import app
 from neuroinspect.demo import scenario
 from neuroinspect.demo.data import data_digest, draw_demo_data
 from neuroinspect.demo.drawing import draw
-from neuroinspect.demo.scenario import DEFAULT_PLANT, bitmap, picture_table, scenes_of, table_bytes
+from neuroinspect.demo.scenario import DEFAULT_PLANT, picture_table, scenes_of, table_bytes
 from neuroinspect.errors import RunFolderError
 
 
@@ -34,17 +33,11 @@ def times(folder: Path) -> dict[str, int]:
     return {name: (folder / name).stat().st_mtime_ns for name in names()}
 
 
-def test_a_bitmap_is_what_a_library_reads_and_writes():
-    picture = draw(scenes_of(DEFAULT_PLANT, "judge"))[3]
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="BMP")
-    assert bitmap(picture) == buffer.getvalue()
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(bitmap(picture)))), picture)
-
-
-def test_a_bitmap_of_an_odd_width_is_refused():
-    with pytest.raises(ValueError, match="got 5 pixels"):
-        bitmap(np.zeros((2, 5, 3), dtype=np.uint8))
+def test_a_picture_is_kept_uncompressed_as_it_was_drawn(tmp_path: Path, digest: str):
+    file = tmp_path / "once" / picture_table(DEFAULT_PLANT)["path"][3]
+    picture = draw(scenes_of(DEFAULT_PLANT, "train"))[3]
+    assert np.array_equal(np.asarray(Image.open(file)), picture)
+    assert file.stat().st_size == 54 + picture.nbytes  # the header of a bitmap, and its pixels
 
 
 def test_the_table_names_every_picture_on_lines_that_end_alike_everywhere():
