@@ -9,6 +9,7 @@ NeuroInspectError
 ├── DataError           (ValueError)   the pictures, their table or their labels are wrong
 │   └── DataCheckError                 a table of the run breaks an expectation
 ├── FeaturesError       (ValueError)   an array has the wrong shape, or values that are not finite
+├── EvidenceError       (ValueError)   too few samples, or too unlike each other, for the estimate a method needs
 ├── RunFolderError      (OSError)
 │   ├── RunLockedError                 another process works in the same run folder
 │   └── ArtifactError                  a file of the run folder is missing or damaged
@@ -56,6 +57,10 @@ class DataCheckError(DataError):
 
 class FeaturesError(NeuroInspectError, ValueError):
     """An array has the wrong shape, or values that are not finite."""
+
+
+class EvidenceError(NeuroInspectError, ValueError):
+    """Too few samples, or too unlike each other, for the estimate a method needs."""
 
 
 class RunFolderError(NeuroInspectError, OSError):

@@ -1,0 +1,35 @@
+"""Settings of every stage as frozen pydantic models, and the params file that holds them."""
+
+from neuroinspect.settings.base import Settings
+from neuroinspect.settings.data import ChecksSettings, DataSettings, ExtractSettings, ValidateSettings
+from neuroinspect.settings.diagnose import CounterfactualSettings, DiagnoseSettings
+from neuroinspect.settings.edit import EditSettings, ReviewSettings, TrainSettings
+from neuroinspect.settings.evaluate import EvaluateSettings, ReportSettings
+from neuroinspect.settings.guide import GuideSettings
+from neuroinspect.settings.model import ModelSettings, PreprocessingSettings
+from neuroinspect.settings.params import Params, anchor, load_params, parse_params
+from neuroinspect.settings.visualize import IllusionSettings, VisualizeSettings
+
+__all__ = [
+    "ChecksSettings",
+    "CounterfactualSettings",
+    "DataSettings",
+    "DiagnoseSettings",
+    "EditSettings",
+    "EvaluateSettings",
+    "ExtractSettings",
+    "GuideSettings",
+    "IllusionSettings",
+    "ModelSettings",
+    "Params",
+    "PreprocessingSettings",
+    "ReportSettings",
+    "ReviewSettings",
+    "Settings",
+    "TrainSettings",
+    "ValidateSettings",
+    "VisualizeSettings",
+    "anchor",
+    "load_params",
+    "parse_params",
+]

@@ -1,0 +1,66 @@
+"""Who chooses, and how the decision layer is edited."""
+
+from pydantic import Field, model_validator
+
+from neuroinspect.settings.base import Settings
+
+
+class ReviewSettings(Settings):
+    """The gate, and the rule of `--review auto`."""
+
+    auto_count: int = Field(default=3, ge=1, description="auto picks this many of the top insufficient neurons")
+
+
+class TrainSettings(Settings):
+    """Refitting the decision layer on cached features."""
+
+    epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1, description="epochs without a better validation accuracy before stopping")
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warm_up: float = Field(default=0.1, ge=0, le=1, description="part of all steps")
+    seed: int = Field(default=0, ge=0, description="order of the batches")
+
+
+class EditSettings(Settings):
+    """How the decision layer is edited (method section 4). Each method has as many tries as every other."""
+
+    methods: tuple[str, ...] = Field(
+        default=("ratio", "bias", "ablate_refit", "cue_erasure"),
+        description="also: con, and methods registered from outside",
+    )
+    train: TrainSettings = TrainSettings()
+    ratio_weights: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
+    target_ratio: float | None = Field(
+        default=1.0, gt=0, description="o of eq. 8; none: the authors' rule at the mean features"
+    )
+    presence_thresholds: tuple[float, ...] = Field(
+        default=(0.5, 0.75, 1.0, 1.25, 1.5), description="standard deviations"
+    )
+    family_sizes: tuple[int, ...] = (0, 5, 10, 15, 25)
+    bias_quantiles: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    contribution_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 1.0, 3.0, 10.0), description="of eq. 9")
+    weight_decays: tuple[float, ...] = Field(default=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), description="tries of retrain-only")
+    shrinkage: float | None = Field(
+        default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate"
+    )
+    placebo_draws: int = Field(default=10, ge=1)
+    average_tolerance: float = Field(default=0.01, ge=0, le=1, description="largest loss of average accuracy on select")
+
+    @model_validator(mode="after")
+    def _check(self) -> "EditSettings":
+        grids = (
+            self.ratio_weights,
+            self.presence_thresholds,
+            self.family_sizes,
+            self.bias_quantiles,
+            self.weight_decays,
+            self.contribution_weights,
+        )
+        lengths = {len(grid) for grid in grids}
+        if len(lengths) != 1:
+            raise ValueError(
+                f"every method must have as many tries as the others, got grids of {sorted(lengths)} values"
+            )
+        return self

@@ -1,0 +1,30 @@
+"""Which text guide steers the illusions."""
+
+from pydantic import Field
+
+from neuroinspect.settings.base import Settings
+
+
+class GuideSettings(Settings):
+    """Which text guide steers the illusions; without one they follow the classifier alone (method eq. 2)."""
+
+    spec: str | None = Field(
+        default=None, description="open_clip:NAME/TAG, open_clip:NAME/FILE or package.module:factory"
+    )
+    templates: tuple[str, ...] = (
+        "a photo of a {}.",
+        "a good photo of a {}.",
+        "a close-up photo of a {}.",
+        "a bright photo of a {}.",
+        "a cropped photo of a {}.",
+        "a photo of the {}.",
+        "a good photo of the {}.",
+        "a photo of one {}.",
+        "a photo of a large {}.",
+        "a photo of a small {}.",
+        "a photo of a clean {}.",
+        "a picture of a {}.",
+    )
+    class_texts: dict[str, str] = Field(
+        default={}, description="what to call a class in the text, where its name is not a word"
+    )
