@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neuroinspect.classifier import Classifier
 from neuroinspect.illusion.objectives import illusion_loss, pair_score
-from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectrum_shape
+from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectra_of, spectrum_shape
 from neuroinspect.illusion.silence import redirected_gradients
 from neuroinspect.illusion.transforms import TransformDraws, apply_transforms, draw_transforms, join_draws
 from neuroinspect.settings import IllusionSettings
@@ -70,14 +70,39 @@ class Finished:
     risen: Tensor
 
 
-def optimize(job: Job, pairs: Sequence[Pair], restart: int) -> Finished:
-    """Make the pictures of a batch from the noise of the given restart, the class weighing a tenth at each restart."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Canvas:
+    """From spectra to pictures: the amplitude of each frequency, and the pictures (N, 3, H, W) started from or None."""
+
+    scale: Tensor
+    start: Tensor | None
+    reach: float
+
+    def images(self, spectra: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in [0, 1], no colour further than the reach from where it started; differentiable."""
+        images = images_from(spectra, self.scale)
+        return images if self.start is None or self.reach == 1 else torch.lerp(self.start, images, self.reach)
+
+
+def optimize(job: Job, pairs: Sequence[Pair], restart: int, *, start: Tensor | None = None) -> Finished:
+    """Make the pictures of a batch, the class weighing a tenth at each restart.
+
+    Args:
+        job: what the pictures share.
+        pairs: N of them.
+        restart: picks the noise and the transforms.
+        start: pictures (N, 3, H, W) in [0, 1] to start from instead of noise.
+    """
     job = replace(job, class_weight=job.class_weight * _RETREAT**restart)
     settings, device = job.settings, job.classifier.device
     scale = frequency_scale(job.image_size, decay_power=settings.decay_power).to(device)
+    start = None if start is None else start.to(device)
+    canvas = Canvas(scale, start, settings.start_reach)
     spectra, draws = _start(job, pairs, restart)
+    if start is not None:
+        spectra = spectra_of(start, scale).requires_grad_()
     with torch.no_grad():
-        before = score(job, pairs, images_from(spectra, scale)).activation
+        before = score(job, pairs, canvas.images(spectra)).activation
     rate = settings.learning_rate
     optimizer = torch.optim.AdamW([spectra], lr=rate, betas=_BETAS, weight_decay=settings.weight_decay)
     history = []
@@ -85,14 +110,14 @@ def optimize(job: Job, pairs: Sequence[Pair], restart: int) -> Finished:
     for step in range(settings.steps):
         optimizer.param_groups[0]["lr"] = rate * learning_rate_factor(step, settings)
         with redirected_gradients() if step < warm_steps else nullcontext():
-            images = apply_transforms(images_from(spectra, scale), draws.affines[step], draws.colours[step])
+            images = apply_transforms(canvas.images(spectra), draws.affines[step], draws.colours[step])
             scores = score(job, pairs, images)
             # Only the spectra: no gradient of any weight is computed, whatever the guide is made of.
             (spectra.grad,) = torch.autograd.grad(_loss(job, scores), [spectra])
         optimizer.step()
         history.append(scores.activation.detach())
     with torch.no_grad():
-        images = images_from(spectra, scale)
+        images = canvas.images(spectra)
         scores = score(job, pairs, images)
     return Finished(images, scores, torch.stack(history, 1), scores.activation > before)
 

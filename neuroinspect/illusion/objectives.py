@@ -11,9 +11,10 @@ from torch import Tensor
 
 
 class Objective(StrEnum):
-    """Which picture is made."""
+    """Which picture is made: CLIP-Illusion (eq. 4), neuron and class without the guide (eq. 2), or the neuron alone."""
 
     ILLUSION = "illusion"
+    WITHOUT_GUIDE = "without_guide"
     FEATURE_VISUALIZATION = "feature_visualization"
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 # Square root of the covariance of colours in ImageNet pictures, its longest row scaled to length 1 (Olah et al. 2017).
 _COLOUR_ROOT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+_DARKEST = 0.02
 _LONGEST = max(sum(value * value for value in column) ** 0.5 for column in zip(*_COLOUR_ROOT, strict=True))
 
 
@@ -49,6 +50,23 @@ def images_from(spectra: Tensor, scale: Tensor) -> Tensor:
     colours = torch.fft.irfft2(torch.view_as_complex(spectra) * scale, s=(side, side), norm="ortho")
     images: Tensor = torch.sigmoid(torch.einsum("rc,nchw->nrhw", _colour_matrix(colours), colours))
     return images
+
+
+def spectra_of(images: Tensor, scale: Tensor) -> Tensor:
+    """Spectra of pictures: `images_from` turns them back.
+
+    A sigmoid never reaches black or white, and hardly moves near them: values are first held within 0.02 of the ends.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        scale: (H, W // 2 + 1), from `frequency_scale`.
+
+    Returns:
+        (N, 3, H, W // 2 + 1, 2).
+    """
+    mixed = torch.logit(images.clamp(_DARKEST, 1 - _DARKEST))
+    colours = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(_colour_matrix(mixed)), mixed)
+    return torch.view_as_real(torch.fft.rfft2(colours, norm="ortho") / scale)
 
 
 def _colour_matrix(like: Tensor) -> Tensor:

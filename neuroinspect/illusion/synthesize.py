@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neuroinspect.classifier import Classifier
-from neuroinspect.errors import FeaturesError, ModelError
+from neuroinspect.errors import DataError, FeaturesError, ModelError
 from neuroinspect.illusion.loop import Finished, Job, Pair, forward, optimize
 from neuroinspect.illusion.memory import images_under_cap
 from neuroinspect.illusion.objectives import Objective
@@ -57,6 +57,7 @@ def synthesize(
     generator: torch.Generator,
     objective: Objective = Objective.ILLUSION,
     floors: Sequence[float] | None = None,
+    start: Tensor | None = None,
 ) -> list[Illusion]:
     """Make one picture for each (neuron, class) pair.
 
@@ -71,9 +72,11 @@ def synthesize(
             picture to the classifier alone (eq. 2).
         settings: of the loop.
         generator: its seed is the seed of all pictures.
-        objective: plain feature visualization looks at the neuron alone, without class and guide.
+        objective: CLIP-Illusion; or, to compare, without the guide, or the neuron alone without class and guide.
         floors: activation each picture has to reach, such as a high percentile on real pictures; None: more than its
-            grey start.
+            start.
+        start: pictures (N, 3, H, W) in [0, 1], one for each pair, to start from instead of noise;
+            `settings.start_reach` bounds how far they may go.
 
     Returns:
         Illusions in the order of the pairs. Where no try is high enough the one with the highest activation is kept;
@@ -82,8 +85,10 @@ def synthesize(
     Raises:
         ModelError: a neuron or a class that the model does not have.
         FeaturesError: not one floor for each pair.
+        DataError: not one picture to start from for each pair, of the classifier's size and in [0, 1].
     """
     _check(classifier, pairs, floors)
+    _check_start(classifier, pairs, start)
     if not pairs:
         return []
     job = _job(classifier, pairs, guide, settings, generator.initial_seed(), objective)
@@ -94,11 +99,14 @@ def synthesize(
     waiting = list(range(len(pairs)))
     for restart in range(settings.restarts + 1):
         silent: list[int] = []
-        for start in range(0, len(waiting), chunk):
-            places = waiting[start : start + chunk]
-            batch = [pairs[place] for place in _even(places, chunk)]
-            finished = optimize(job, batch, restart)
-            for place, attempt in zip(places, _illusions(job, batch, finished), strict=False):
+        for first in range(0, len(waiting), chunk):
+            places = waiting[first : first + chunk]
+            batch = _even(places, chunk)
+            begun = None if start is None else start[batch]
+            finished = optimize(job, [pairs[place] for place in batch], restart, start=begun)
+            for place, attempt in zip(
+                places, _illusions(job, [pairs[place] for place in batch], finished), strict=False
+            ):
                 if place not in best or attempt.activation > best[place].activation:
                     best[place] = replace(attempt, restarts=restart)
             risen = dict(zip(places, finished.risen.tolist(), strict=False))
@@ -133,6 +141,21 @@ def _check(classifier: Classifier, pairs: Sequence[Pair], floors: Sequence[float
             )
 
 
+def _check_start(classifier: Classifier, pairs: Sequence[Pair], start: Tensor | None) -> None:
+    if start is None:
+        return
+    size = classifier.preprocessing.image_size
+    if tuple(start.shape) != (len(pairs), 3, size, size) or not start.is_floating_point():
+        raise DataError(
+            f"expected pictures to start from of shape ({len(pairs)}, 3, {size}, {size}), got {tuple(start.shape)} "
+            f"{start.dtype}; give one for each pair, of the classifier's size, as floats"
+        )
+    if not (start.isfinite().all() and start.min() >= 0 and start.max() <= 1):
+        raise DataError(
+            "expected pictures to start from with values in [0, 1]; leave out the classifier's normalisation"
+        )
+
+
 def _job(
     classifier: Classifier,
     pairs: Sequence[Pair],
@@ -143,7 +166,7 @@ def _job(
 ) -> Job:
     if objective is Objective.FEATURE_VISUALIZATION:
         return Job(classifier, None, {}, settings, class_weight=0.0, seed=seed)
-    if guide is None:
+    if guide is None or objective is Objective.WITHOUT_GUIDE:
         return Job(classifier, None, {}, settings, class_weight=settings.class_weight, seed=seed)
     if not isinstance(guide, GuidedTexts):
         guide = bind_texts(guide, classifier.class_names, GuideSettings())

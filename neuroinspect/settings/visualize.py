@@ -22,6 +22,9 @@ class IllusionSettings(Settings):
         default=1.5, ge=0, description="amplitude of the spectrum falls with frequency to this power"
     )
     start_deviation: float = Field(default=0.001, gt=0)
+    start_reach: float = Field(
+        default=1.0, gt=0, le=1, description="how far a colour may go from a picture started from; 1 = anywhere"
+    )
     rotation: float = Field(default=15.0, ge=0, description="degrees")
     shift: float = Field(default=0.15, ge=0, le=1, description="part of the side")
     scale: tuple[float, float] = (0.7, 1.2)

@@ -82,7 +82,7 @@ class IllusionMaker:
             "class_index": wish.class_index,
             "floor": wish.floor,
             "objective": str(objective),
-            "guide": None if objective is Objective.FEATURE_VISUALIZATION else guide_key(self.guide, wish.class_index),
+            "guide": guide_key(self.guide, wish.class_index) if objective is Objective.ILLUSION else None,
             # How many pictures are made at once does not change them.
             "settings": self.settings.model_dump(mode="json", exclude={"memory_cap_mb"}),
             "seed": self.seed,

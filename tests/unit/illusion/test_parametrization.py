@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectrum_shape
+from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectra_of, spectrum_shape
 
 CORRELATION = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 
@@ -58,3 +58,20 @@ def test_power_zero_treats_all_frequencies_alike():
 def test_odd_sides_work():
     images = images_from(torch.ones(1, *spectrum_shape(9)), frequency_scale(9, decay_power=1.0))
     assert images.shape == (1, 3, 9, 9)
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_the_spectra_of_a_picture_give_it_back(side):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((2, 3, side, side), generator=generator, dtype=torch.float64) * 0.9 + 0.05
+    scale = frequency_scale(side, decay_power=1.5).double()
+    torch.testing.assert_close(images_from(spectra_of(images, scale), scale), images)
+
+
+def test_black_and_white_come_back_as_nearly_black_and_white():
+    images = torch.zeros(1, 3, 8, 8)
+    images[..., ::2] = 1
+    scale = frequency_scale(8, decay_power=1.5)
+    torch.testing.assert_close(
+        images_from(spectra_of(images, scale), scale), images.clamp(0.02, 0.98), atol=1e-4, rtol=0
+    )

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from neuroinspect.errors import FeaturesError, ModelError
+from neuroinspect.errors import DataError, FeaturesError, ModelError
 from neuroinspect.illusion import Illusion, Objective, pixel_masks, synthesize
 from neuroinspect.settings import GuideSettings, IllusionSettings
 from neuroinspect.text_guide import GuidedTexts
@@ -215,3 +215,60 @@ def test_records_cannot_be_changed():
     illusion = make(PAIRS[:1])[0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         illusion.neuron = 3
+
+
+def test_without_guide_is_the_picture_made_with_no_guide():
+    guide = ColourGuide()
+    left_out = make(guide=guide, objective=Objective.WITHOUT_GUIDE)
+    assert not guide.encoded
+    for illusion, expected in zip(left_out, make(), strict=True):
+        assert torch.equal(illusion.image, expected.image)
+        assert illusion.guide_similarity is None
+
+
+def start_pictures(count: int) -> torch.Tensor:
+    return torch.rand((count, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(3)) * 0.9 + 0.05
+
+
+def test_a_picture_starts_from_the_given_one_and_leaves_it():
+    begun = start_pictures(2)
+    slow = QUICK.model_copy(update={"steps": 1, "learning_rate": 1e-9})
+    for illusion, image in zip(make(PAIRS[:2], start=begun, settings=slow), begun, strict=True):
+        torch.testing.assert_close(illusion.image, image, atol=1e-3, rtol=0)
+    settings = QUICK.model_copy(update={"steps": 40})
+    for illusion, image in zip(make(PAIRS[:2], start=begun, settings=settings), begun, strict=True):
+        assert (illusion.image - image).abs().max() > 0.05
+        assert illusion.activation > illusion.history[0]
+
+
+@pytest.mark.parametrize("reach", [0.05, 0.3])
+def test_no_colour_goes_further_from_the_start_than_the_reach(reach):
+    begun = start_pictures(3)
+    settings = QUICK.model_copy(update={"steps": 40, "learning_rate": 0.1, "start_reach": reach})
+    illusions = make(PAIRS[:3], start=begun, settings=settings)
+    distance = (torch.stack([illusion.image for illusion in illusions]) - begun).abs().amax((1, 2, 3))
+    assert (distance <= reach + 1e-6).all()
+    assert (distance > reach / 4).all()
+
+
+def test_pictures_to_start_from_stay_with_their_pairs():
+    begun = start_pictures(3)
+    together = make(PAIRS[:3], start=begun)
+    for place, pair in enumerate(PAIRS[:3]):
+        (alone,) = make([pair], start=begun[place : place + 1])
+        torch.testing.assert_close(alone.image, together[place].image, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (torch.zeros(1, 3, SIZE, SIZE), "of shape"),
+        (torch.zeros(2, 3, SIZE, SIZE + 1), "of shape"),
+        (torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8), "as floats"),
+        (torch.full((2, 3, SIZE, SIZE), 1.5), r"in \[0, 1\]"),
+        (torch.full((2, 3, SIZE, SIZE), torch.nan), r"in \[0, 1\]"),
+    ],
+)
+def test_pictures_to_start_from_that_do_not_fit_are_refused(start, message):
+    with pytest.raises(DataError, match=message):
+        make(PAIRS[:2], start=start)
