@@ -30,6 +30,7 @@ from neuroinspect.cli.options import (
 )
 from neuroinspect.cli.screen import Screen, session
 from neuroinspect.errors import OutsideError
+from neuroinspect.judging.titles import refusals
 from neuroinspect.machinery import Machinery
 from neuroinspect.settings import Params
 
@@ -136,7 +137,8 @@ def show_result(screen: Screen, result: ChainResult, *, commands: Mapping[str, s
         "next": following,
     }
     top = [Text(result.verdict, style="bold")] if result.verdict is not None else []
-    lines = [f"report   {result.report}"] if result.report is not None else []
+    lines = [line for stage in result.stages for line in refusals(stage.summary.get("refused", {}))]
+    lines += [f"report   {result.report}"] if result.report is not None else []
     lines += [f"next     {line}" for line in following]
     screen.finish(record, *top, "\n".join(lines))
 
@@ -181,6 +183,6 @@ def _stage_command(name: str) -> Any:
             folder = run_folder(params, run_name, out)
             tools = stage_tools(params_file)
             result = run_stage_alone(name, folder, params, tools=tools, progress=screen.progress)
-            screen.finish(_record(result), f"{name}   {result.folder}")
+            screen.finish(_record(result), *refusals(result.summary.get("refused", {})), f"{name}   {result.folder}")
 
     return stage

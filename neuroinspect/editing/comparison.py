@@ -1,15 +1,17 @@
 """All edits of one finding side by side with their controls, and the one that is recommended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from neuroinspect.editing.controls import placebo_neurons
-from neuroinspect.editing.edit import Edit, as_linear, edit_all, uses_neurons
+from neuroinspect.editing.edit import Edit, PlannedEdit, as_linear, edit_all, plan_edit, uses_neurons
 from neuroinspect.editing.problem import EditProblem
 from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
+from neuroinspect.errors import EvidenceError
 from neuroinspect.masking import neuron_family
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import EditSettings
@@ -29,6 +31,8 @@ class Comparison:
         chosen: the chosen neurons of all classes.
         family: neurons most correlated with the chosen ones.
         recommended: "original" or the name of an edit or of retrain; never a placebo.
+        refused: why a method made no edit, by its name.
+        placebo_refused: by method how many placebo draws made no edit.
     """
 
     original: nn.Linear
@@ -37,6 +41,8 @@ class Comparison:
     chosen: tuple[int, ...]
     family: tuple[int, ...]
     recommended: str
+    refused: Mapping[str, str]
+    placebo_refused: Mapping[str, int]
 
     def layer(self, name: str) -> nn.Linear:
         """The decision layer of that name."""
@@ -62,34 +68,58 @@ def compare_edits(
     """
     chosen = tuple(dict.fromkeys(neuron for group in problem.neurons.values() for neuron in group))
     family = tuple(neuron_family(problem.validation_features, chosen, size=FAMILY_SIZE))
-    problems, methods = {"retrain": problem}, {"retrain": "retrain"}
+    planned, refused = {"retrain": plan_edit(problem, "retrain", settings=settings)}, {}
     for method in settings.methods:
-        problems[method], methods[method] = problem, method
-    placebo = [method for method in settings.methods if uses_neurons(method)]
-    generator = torch.Generator().manual_seed(seed)
-    for index, group in problem.neurons.items():
-        sets = placebo_neurons(
-            count=len(group),
-            draws=settings.placebo_draws,
-            num_features=problem.weight.shape[1],
-            suspected=[*family, *candidates],
-            chosen=chosen,
-            generator=generator,
-        )
-        for method in placebo:
-            for draw, neurons in enumerate(sets):
-                name = f"placebo.{method}.{draw}"
-                earlier = problems[name].neurons if name in problems else {}
-                problems[name], methods[name] = problem.with_neurons({**earlier, index: neurons}), method
-    edits = edit_all(problems, methods, settings=settings, progress=progress)
+        try:
+            planned[method] = plan_edit(problem, method, settings=settings)
+        except EvidenceError as error:
+            refused[method] = str(error)
+    drawn = _placebo_problems(problem, suspected=[*family, *candidates], draws=settings.placebo_draws, seed=seed)
+    placebo_refused = {}
+    for method in [one for one in settings.methods if uses_neurons(one) and one in planned]:
+        placebos, missing = _plan_placebos(drawn, method, settings=settings)
+        planned |= placebos
+        if missing:
+            placebo_refused[method] = missing
+    edits = edit_all(planned, settings=settings, progress=progress)
     original = score_layer(
         problem.weight, problem.bias, features=problem.validation_features, labels=problem.validation_labels
     )
     eligible = ["original"] + [
         name
         for name in ("retrain", *settings.methods)
-        if is_eligible(edits[name].score, original, average_tolerance=settings.average_tolerance)
+        if name in edits and is_eligible(edits[name].score, original, average_tolerance=settings.average_tolerance)
     ]
     scores = [original if name == "original" else edits[name].score for name in eligible]
     recommended = eligible[select(scores, original, average_tolerance=settings.average_tolerance)]
-    return Comparison(as_linear(problem.weight, problem.bias), original, edits, chosen, family, recommended)
+    layer = as_linear(problem.weight, problem.bias)
+    return Comparison(layer, original, edits, chosen, family, recommended, refused, placebo_refused)
+
+
+def _placebo_problems(problem: EditProblem, *, suspected: Sequence[int], draws: int, seed: int) -> list[EditProblem]:
+    """The same problem with as many other neurons for each class, once for each draw."""
+    chosen = [neuron for group in problem.neurons.values() for neuron in group]
+    generator = torch.Generator().manual_seed(seed)
+    sets = {
+        index: placebo_neurons(
+            count=len(group),
+            draws=draws,
+            num_features=problem.weight.shape[1],
+            suspected=suspected,
+            chosen=chosen,
+            generator=generator,
+        )
+        for index, group in problem.neurons.items()
+    }
+    return [problem.with_neurons({index: drawn[draw] for index, drawn in sets.items()}) for draw in range(draws)]
+
+
+def _plan_placebos(
+    problems: Sequence[EditProblem], method: str, *, settings: EditSettings
+) -> tuple[dict[str, PlannedEdit], int]:
+    """The placebos of a method by name, and how many draws it refused."""
+    planned = {}
+    for draw, problem in enumerate(problems):
+        with suppress(EvidenceError):
+            planned[f"placebo.{method}.{draw}"] = plan_edit(problem, method, settings=settings)
+    return planned, len(problems) - len(planned)

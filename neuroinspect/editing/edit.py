@@ -37,6 +37,15 @@ _METHODS: dict[str, MethodTries] = {
 _WITHOUT_NEURONS = {"retrain", "bias"}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedEdit:
+    """A method on a problem, and the tries it asks for."""
+
+    problem: EditProblem
+    method: str
+    tries: tuple[Try, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TryRecord:
     """What one try was and how it did on the selecting split."""
@@ -102,45 +111,50 @@ def edit_decision_layer(
         FeaturesError: shapes that do not fit, or values that are not finite.
         ReviewError: neurons or classes that do not exist.
         SettingsError: an unknown method.
+        EvidenceError: the samples are too few, or too alike, for what the method must estimate.
 
     Reference: method.md section 4; Ju et al. 2023, section III-D.
     """
     problem = make_problem((features, labels), validation, decision_layer, neurons=neurons)
-    return edit_all({method: problem}, {method: method}, settings=settings)[method]
+    return edit_all({method: plan_edit(problem, method, settings=settings)}, settings=settings)[method]
+
+
+def plan_edit(problem: EditProblem, method: str, *, settings: EditSettings) -> PlannedEdit:
+    """What a method would try.
+
+    Raises:
+        SettingsError: an unknown method.
+        EvidenceError: the samples are too few, or too alike, for what the method must estimate.
+    """
+    return PlannedEdit(problem, method, tuple(method_tries(method)(problem, settings)))
 
 
 def edit_all(
-    problems: Mapping[str, EditProblem],
-    methods: Mapping[str, str],
-    *,
-    settings: EditSettings,
-    progress: Progress = silent,
+    planned: Mapping[str, PlannedEdit], *, settings: EditSettings, progress: Progress = silent
 ) -> dict[str, Edit]:
     """Several edits of the same decision layer on the same data, trained side by side.
 
     Args:
-        problems: by name of the edit; they may differ in their neurons only.
-        methods: the method of each edit, by its name.
+        planned: by name of the edit; their problems may differ in their neurons only.
         settings: for all of them.
         progress: told how many tries are trained.
     """
-    tries = {name: method_tries(methods[name])(problem, settings) for name, problem in problems.items()}
-    data = next(iter(problems.values()))
-    every = [one for group in tries.values() for one in group]
+    data = next(iter(planned.values())).problem
+    every = [one for plan in planned.values() for one in plan.tries]
     layers = iter(train_tries(data, every, settings=settings.train, progress=progress))
     judge = {"features": data.validation_features, "labels": data.validation_labels}
     original = score_layer(data.weight, data.bias, **judge)
     edits = {}
-    for name, group in tries.items():
-        made = [next(layers) for _ in group]
+    for name, plan in planned.items():
+        made = [next(layers) for _ in plan.tries]
         scores = [score_layer(weight, bias, **judge) for weight, bias in made]
         chosen = select(scores, original, average_tolerance=settings.average_tolerance)
         records = tuple(
             TryRecord(one.settings, score, is_eligible(score, original, average_tolerance=settings.average_tolerance))
-            for one, score in zip(group, scores, strict=True)
+            for one, score in zip(plan.tries, scores, strict=True)
         )
         layer = as_linear(*made[chosen])
-        edits[name] = Edit(layer, methods[name], problems[name].neurons, records, chosen, original)
+        edits[name] = Edit(layer, plan.method, plan.problem.neurons, records, chosen, original)
     return edits
 
 
@@ -162,6 +176,8 @@ def uses_neurons(method: str) -> bool:
 
 def register_method(name: str, tries: MethodTries, *, with_neurons: bool = True) -> None:
     """Add an edit method of your own; it gets the same loop, the same selection rule and, in a run, the same placebo.
+
+    It may raise EvidenceError: the comparison then goes on without it and says why.
 
     Args:
         name: what `edit.methods` calls it.

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from neuroinspect.judging.titles import refusals, title_of
+
 PRESPECIFIED = ("cue_erasure", "ablate_refit", "ratio", "con")
 Status = Literal["nothing_to_explain", "nothing_found", "found_and_helped", "found_no_gain"]
 
@@ -45,6 +47,7 @@ def reach_verdict(
     class_name: str,
     recommended: str,
     minimum_effect: float,
+    refused: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Judge the edits.
 
@@ -54,14 +57,16 @@ def reach_verdict(
         class_name: the class that was debugged.
         recommended: the layer the selection rule took.
         minimum_effect: smallest gain in AUROC that is claimed.
+        refused: why a method made no edit, by its name.
     """
     judged = next((name for name in PRESPECIFIED if name in rows), None)
-    details = []
+    refused = refused or {}
+    details = refusals(refused)
     for control, words in _CONTROLS.items():
         gain = _difference(differences, judged, against=control, metric="class_auroc")
         if gain is not None and judged is not None:
             details.append(
-                f"{_title(judged)} changes the AUROC of {class_name} by {gain['value']:+.3f} against {words} "
+                f"{title_of(judged)} changes the AUROC of {class_name} by {gain['value']:+.3f} against {words} "
                 f"(interval {gain['low']:+.3f} to {gain['high']:+.3f})."
             )
     helped = _difference(differences, recommended, against="original", metric="class_accuracy")
@@ -69,12 +74,15 @@ def reach_verdict(
     if helped is not None:
         advice = "" if better else " That is no sure gain: keep the original."
         details.append(
-            f"The recommended layer ({_title(recommended).lower()}) takes {class_name} from "
+            f"The recommended layer ({title_of(recommended).lower()}) takes {class_name} from "
             f"{rows['original']['class_accuracy']['value']:.1%} to {rows[recommended]['class_accuracy']['value']:.1%}, and the "
             f"average from {rows['original']['average']['value']:.1%} to {rows[recommended]['average']['value']:.1%}.{advice}"
         )
     if judged is None:
-        return Verdict("nothing_found", _NOTHING_EDITED.format(name=class_name), tuple(details), better)
+        sentence = _NOT_ESTIMATED if refused else _NOTHING_EDITED
+        return Verdict("nothing_found", sentence.format(name=class_name), tuple(details), better)
+    if f"placebo.{judged}" not in rows:
+        return Verdict("nothing_found", _NO_PLACEBO.format(name=class_name), tuple(details), better)
     if not _beyond_controls(rows, differences, judged, minimum_effect=minimum_effect):
         return Verdict("nothing_found", _NOTHING_FOUND.format(name=class_name), tuple(details), better)
     if not better:
@@ -86,6 +94,10 @@ def reach_verdict(
 
 _CONTROLS = {"retrain": "retraining alone", "placebo": "the same edit on placebo neurons"}
 _NOTHING_EDITED = "Nothing claimed: no neuron of {name} was edited, so whether it leans on a cue was not tested."
+_NOT_ESTIMATED = "Nothing claimed: the samples are too few or too alike to estimate what {name} leans on."
+_NO_PLACEBO = (
+    "Nothing claimed: no placebo could be made, so what the edit of {name} owes to the chosen neurons is open."
+)
 _NOTHING_FOUND = "Nothing found: editing the suspected neurons of {name} gains no more than the controls do."
 _FOUND = "{name} leans on a cue the chosen neurons carry"
 _MENDED = f"Found and mended: {_FOUND}, and taking it away helps beyond every control."
@@ -93,19 +105,6 @@ _NO_GAIN = f"Found, not mended: {_FOUND}, but the recommended layer does not sur
 _NOT_TAKEN_AWAY = (
     f"Found, not mended: {_FOUND}; the recommended layer raises its accuracy, but is not shown to take the cue away."
 )
-TITLES = {
-    "original": "Original",
-    "retrain": "Retrain-only",
-    "bias": "Bias shift",
-    "ratio": "The paper's edit",
-    "con": "Contribution penalty",
-    "ablate_refit": "Ablate and refit",
-    "cue_erasure": "Cue erasure",
-}
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name, name)
 
 
 def _beyond_controls(

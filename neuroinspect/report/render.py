@@ -11,7 +11,7 @@ from neuroinspect.report.material import Material
 from neuroinspect.report.mistakes import mistakes_of
 from neuroinspect.report.neurons import neuron_cards, ranking
 from neuroinspect.report.provenance import settings_text, spec_without_folder
-from neuroinspect.report.sections import mistakes_view, overview, split_views, tries
+from neuroinspect.report.sections import missing_edits, mistakes_view, overview, split_views, tries
 
 STATUS_LABELS: Final[Mapping[str, str]] = {
     "found_and_helped": "Found, and the edit helped",
@@ -48,6 +48,7 @@ def render_page(material: Material) -> Page:
         ranking=ranking(material),
         choice=choice_in_words(material),
         methods=_methods(material),
+        missing_edits=missing_edits(material),
         tries=tries(material),
         checks=stage_checks(material.checks),
         checks_page=PAGE,

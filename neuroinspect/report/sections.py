@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from neuroinspect.judging.titles import TITLES, refusals, title_of
 from neuroinspect.report.figures import (
     MOST_CLASSES,
     PLOT_METRICS,
@@ -27,7 +28,6 @@ from neuroinspect.report.mistakes import Mistakes
 from neuroinspect.report.plots import Dot, accuracy_plot, forest_plot, mistakes_plot
 from neuroinspect.report.svg import inline_svg
 from neuroinspect.report.words import (
-    METHOD_TITLES,
     METRIC_MEANINGS,
     METRIC_TITLES,
     PERCENT_METRICS,
@@ -120,13 +120,22 @@ def tries(material: Material) -> list[tuple[str, str, str, str, bool, bool]]:
     """Lines about how each method was tuned: method, settings, worst class, average, eligible, chosen."""
     lines = []
     methods = {name: made for name, made in material.edit.get("methods", {}).items() if not name.startswith("placebo.")}
-    order = {name: rank for rank, name in enumerate(METHOD_TITLES)}
+    order = {name: rank for rank, name in enumerate(TITLES)}
     for name, method in sorted(methods.items(), key=lambda item: (order.get(item[0], len(order)), item[0])):
         for made in method.get("tries", []):
             settings = ", ".join(f"{key} {value}" for key, value in sorted(made.get("settings", {}).items()))
             title = method_title(name, method.get("title"))
             figures = (percent(_scalar(made.get("worst_class"))), percent(_scalar(made.get("average"))))
             lines.append((title, settings, *figures, bool(made.get("eligible")), bool(made.get("chosen"))))
+    return lines
+
+
+def missing_edits(material: Material) -> list[str]:
+    """Lines about the methods that made no edit, and about placebo draws that are missing."""
+    lines = refusals(material.edit.get("refused", {}))
+    for method, count in material.edit.get("placebo_refused", {}).items():
+        draws = "1 placebo draw" if count == 1 else f"{count} placebo draws"
+        lines.append(f"{title_of(method)}: {draws} refused, and left out.")
     return lines
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from neuroinspect.judging.titles import title_of
+
 MINUS: Final = "\N{MINUS SIGN}"
 NOTHING: Final = "\N{EN DASH}"
 
@@ -27,15 +29,6 @@ PERCENT_METRICS: Final = frozenset(
     {"class_accuracy", "average", "group_weighted_average", "worst_class", "worst_group"}
 )
 
-METHOD_TITLES: Final[Mapping[str, str]] = {
-    "original": "Original",
-    "retrain": "Retrain only",
-    "bias": "Bias",
-    "ratio": "Ratio edit",
-    "ablate_refit": "Ablate and refit",
-    "cue_erasure": "Cue erasure",
-    "con": "CON",
-}
 METHOD_MEANINGS: Final[Mapping[str, str]] = {
     "original": "The classifier as it came.",
     "retrain": "Control: the decision layer trained again, with no neuron chosen.",
@@ -125,7 +118,7 @@ def method_title(name: str, given: str | None = None) -> str:
         return given
     if name.startswith("placebo."):
         return f"Placebo: {method_title(name.split('.')[1])}"
-    return METHOD_TITLES.get(name, name)
+    return title_of(name)
 
 
 def split_title(split: str, count: int | None = None) -> str:

@@ -21,13 +21,13 @@ from neuroinspect.artifacts import (
 from neuroinspect.editing.comparison import Comparison, compare_edits
 from neuroinspect.editing.edit import Edit, uses_neurons
 from neuroinspect.editing.problem import EditProblem, make_problem
-from neuroinspect.judging.verdict import TITLES
+from neuroinspect.judging.titles import title_of
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of_run
 from neuroinspect.stages.review import require_decision
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
@@ -85,17 +85,24 @@ def _keep_edits(folder: Path, made: Comparison, summary: Mapping[str, Any]) -> M
             "neurons": sorted(made.chosen),
             "family": list(made.family),
             "recommended": made.recommended,
+            "refused": dict(made.refused),
+            "placebo_refused": dict(made.placebo_refused),
             "methods": _records(made),
         },
     )
-    return {"class": summary["class"], "recommended": made.recommended, "layers": len(layers)}
+    return {
+        "class": summary["class"],
+        "recommended": made.recommended,
+        "layers": len(layers),
+        "refused": dict(made.refused),
+    }
 
 
 def _records(comparison: Comparison) -> dict[str, Any]:
     records: dict[str, Any] = {
         "original": {
             "kind": "original",
-            "title": TITLES["original"],
+            "title": title_of("original"),
             "settings": {},
             "neurons": [],
             "score": asdict(comparison.original_score),
@@ -104,7 +111,7 @@ def _records(comparison: Comparison) -> dict[str, Any]:
     }
     for name, one in comparison.edits.items():
         placebo = name.startswith("placebo.")
-        title = f"Placebo: {TITLES.get(one.method, one.method)}" if placebo else TITLES.get(one.method, one.method)
+        title = f"Placebo: {title_of(one.method)}" if placebo else title_of(one.method)
         records[name] = {
             "kind": "control" if placebo or one.method == "retrain" else "edit",
             "title": title,
@@ -133,7 +140,7 @@ def _tries(one: Edit) -> list[dict[str, Any]]:
 
 def _keep_original(folder: Path, decision_layer: nn.Linear, summary: Mapping[str, Any]) -> Mapping[str, Any]:
     write_layers(folder, {"original": decision_layer}, recommended="original")
-    original = {"kind": "original", "title": TITLES["original"], "settings": {}, "neurons": [], "tries": []}
+    original = {"kind": "original", "title": title_of("original"), "settings": {}, "neurons": [], "tries": []}
     write_json(
         folder / "edit.json",
         {
@@ -142,10 +149,12 @@ def _keep_original(folder: Path, decision_layer: nn.Linear, summary: Mapping[str
             "neurons": [],
             "family": [],
             "recommended": "original",
+            "refused": {},
+            "placebo_refused": {},
             "methods": {"original": original},
         },
     )
-    return {"class": summary["class"], "recommended": "original", "layers": 1}
+    return {"class": summary["class"], "recommended": "original", "layers": 1, "refused": {}}
 
 
 def read_split(run: RunFolder, split: str) -> tuple[Tensor, Tensor]:

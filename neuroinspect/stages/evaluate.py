@@ -29,7 +29,7 @@ from neuroinspect.judging.verdict import Verdict, nothing_to_explain, reach_verd
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 CONTROLS = ("original", "retrain", "placebo")
 FIGURES = {
     "worst_class": "worst_class_accuracy",
@@ -116,7 +116,7 @@ def _judge(
     rows = []
     for done, (name, group) in enumerate(layers.items()):
         progress("judging decision layers", done, len(layers))
-        known = record["methods"][f"{name}.0" if name.startswith("placebo.") else name]
+        known = next(made for key, made in record["methods"].items() if name in (key, key.rpartition(".")[0]))
         rows.append({"name": name, "kind": known["kind"], "title": known["title"], **judge.row(group)})
     differences = judge.differences(layers, controls=CONTROLS)
     progress("judging decision layers", len(layers), len(layers))
@@ -158,6 +158,7 @@ def _verdict(
         class_name=record["class"],
         recommended=record["recommended"],
         minimum_effect=params.evaluate.minimum_effect,
+        refused=record["refused"],
     )
 
 

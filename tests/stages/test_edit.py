@@ -6,9 +6,10 @@ import torch
 from neuroinspect.artifacts import read_json, read_table, read_tensors, write_json, write_table
 from neuroinspect.editing.edit import register_method
 from neuroinspect.editing.problem import EditProblem, Try
-from neuroinspect.errors import ReviewError, StageOrderError
+from neuroinspect.errors import EvidenceError, ReviewError, StageOrderError
 from neuroinspect.settings import EditSettings
 from neuroinspect.stages.edit import edit
+from neuroinspect.stages.evaluate import evaluate
 from tests.stages.judged_run import backbone_bytes, judged_run, make_params
 
 
@@ -86,6 +87,21 @@ def test_a_method_from_outside_runs_beside_the_others_and_gets_its_placebo(tmp_p
     assert {"silence", "placebo.silence.0", "placebo.silence.1"} <= set(methods)
     layer = read_tensors(result.folder / "layers.safetensors")["silence.weight"]
     assert layer[0, [2, 3]].tolist() == [0.0, 0.0]
+
+
+def test_a_refusal_reaches_the_record_the_summary_and_the_verdict(tmp_path: Path) -> None:
+    def refuse(problem: EditProblem, _: EditSettings) -> list[Try]:
+        raise EvidenceError("2 samples show the cue, 8 are needed.")
+
+    register_method("refused_in_a_run", refuse)
+    run, params = judged_run(tmp_path), make_params(tmp_path)
+    edit_settings = params.edit.model_copy(update={"methods": ("bias", "refused_in_a_run")})
+    params = params.model_copy(update={"edit": edit_settings})
+    result = edit(run, params)
+    expected = {"refused_in_a_run": "2 samples show the cue, 8 are needed."}
+    assert read_json(result.folder / "edit.json")["refused"] == result.summary["refused"] == expected
+    verdict = read_json(evaluate(run, params).folder / "metrics.json")["verdict"]
+    assert verdict["details"][0] == "refused_in_a_run refused: 2 samples show the cue, 8 are needed."
 
 
 def test_features_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from neuroinspect.editing.comparison import compare_edits
 from neuroinspect.editing.controls import placebo_neurons
 from neuroinspect.editing.edit import edit_decision_layer, register_method
 from neuroinspect.editing.problem import EditProblem, Try
-from neuroinspect.errors import FeaturesError, ReviewError, SettingsError
+from neuroinspect.errors import EvidenceError, FeaturesError, ReviewError, SettingsError
 from neuroinspect.settings import EditSettings
 
 Make = Callable[..., EditProblem]
@@ -67,6 +67,45 @@ def test_a_method_from_outside_gets_the_same_loop_and_rule(
     assert torch.equal(made.decision_layer.weight, decision_layer.weight * 0.5)
     with pytest.raises(SettingsError, match="halve"):
         register_method("halve", halve)
+
+
+def refuse(problem: EditProblem, _: EditSettings) -> list[Try]:
+    raise EvidenceError("3 samples are too few")
+
+
+def refuse_neuron_5(problem: EditProblem, _: EditSettings) -> list[Try]:
+    if 5 in problem.neurons[0]:
+        raise EvidenceError("nothing shows")
+    return [Try({}, problem.weight, problem.bias, trained=False)]
+
+
+register_method("refuse", refuse)
+register_method("refuse_neuron_5", refuse_neuron_5)
+
+
+def test_a_method_that_refuses_is_left_out_with_its_placebos_and_its_reason(make: Make, settings: EditSettings) -> None:
+    methods = settings.model_copy(update={"methods": ("refuse", "bias")})
+    compared = compare_edits(make(), candidates=(), settings=methods, seed=0)
+    assert compared.refused == {"refuse": "3 samples are too few"}
+    assert set(compared.edits) == {"retrain", "bias"}
+
+
+def test_a_placebo_draw_that_refuses_is_dropped_and_counted(make: Make, settings: EditSettings) -> None:
+    methods = settings.model_copy(update={"methods": ("refuse_neuron_5",), "placebo_draws": 8})
+    compared = compare_edits(make({0: (2,)}), candidates=(), settings=methods, seed=0)
+    kept = [one.neurons[0] for name, one in compared.edits.items() if name.startswith("placebo.")]
+    assert 0 < len(kept) < 8
+    assert (5,) not in kept
+    assert compared.placebo_refused == {"refuse_neuron_5": 8 - len(kept)}
+
+
+def test_one_edit_lets_the_refusal_through(
+    training: Arrays, validation: Arrays, decision_layer: nn.Linear, settings: EditSettings
+) -> None:
+    with pytest.raises(EvidenceError, match="too few"):
+        edit_decision_layer(
+            *training, decision_layer, neurons={0: (2,)}, method="refuse", settings=settings, validation=validation
+        )
 
 
 def test_bad_input_is_named(

@@ -69,6 +69,28 @@ def test_no_neuron_based_edit_means_no_claim() -> None:
     assert "not tested" in verdict.sentence
 
 
+def test_an_estimate_that_was_refused_is_said_with_its_reason() -> None:
+    verdict = reach_verdict(
+        {"original": row(0.9), "bias": row(0.9)},
+        [],
+        class_name="fish",
+        recommended="bias",
+        minimum_effect=0.005,
+        refused={"cue_erasure": "3 samples show the cue, 8 are needed."},
+    )
+    assert verdict.status == "nothing_found"
+    assert "too few or too alike" in verdict.sentence
+    assert verdict.details[0] == "Cue erasure refused: 3 samples show the cue, 8 are needed."
+
+
+def test_without_any_placebo_nothing_is_claimed() -> None:
+    rows = {"original": row(0.92), "cue_erasure": row(0.98, accuracy=0.8)}
+    differences = [gain("retrain", 0.05, 0.03), gain("original", 0.3, 0.2, metric="class_accuracy")]
+    verdict = reach_verdict(rows, differences, class_name="fish", recommended="cue_erasure", minimum_effect=0.005)
+    assert verdict.status == "nothing_found"
+    assert "no placebo could be made" in verdict.sentence
+
+
 def test_a_rejected_review_is_not_said_to_have_been_tested() -> None:
     verdict = reach_verdict({"original": row(0.9)}, [], class_name="fish", recommended="original", minimum_effect=0.005)
     assert verdict.status == "nothing_found"

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from neuroinspect.report.sections import overview, split_views, tries
+from neuroinspect.report.sections import missing_edits, overview, split_views, tries
 
 
 def test_the_judge_split_comes_before_the_test_split(material_of):
@@ -51,3 +51,14 @@ def test_each_method_lists_its_tries_and_the_one_that_was_chosen(material_of):
     lines = tries(material_of())
     assert len(lines) == 5 * 5
     assert [line[1] for line in lines if line[-1]] == ["strength 0.5"] * 5
+
+
+def test_what_was_refused_is_told_with_its_reason(material_of):
+    material = material_of()
+    edit = {**material.edit, "refused": {"con": "too few."}, "placebo_refused": {"cue_erasure": 1, "ratio": 3}}
+    assert missing_edits(replace(material, edit=edit)) == [
+        "Contribution penalty refused: too few.",
+        "Cue erasure: 1 placebo draw refused, and left out.",
+        "The paper's edit: 3 placebo draws refused, and left out.",
+    ]
+    assert missing_edits(material) == []
