@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neuroinspect.editing.edit import Edit, edit_decision_layer
     from neuroinspect.errors import NeuroInspectError
     from neuroinspect.illusion import Illusion, core_relevance, pixel_masks, synthesize
-    from neuroinspect.masking import probability_ratio
+    from neuroinspect.masking import neuron_family, probability_ratio
     from neuroinspect.ranking import Ranking, rank_neurons
     from neuroinspect.settings import CounterfactualSettings, EditSettings, IllusionSettings
     from neuroinspect.text_guide import TextGuide
@@ -36,6 +36,7 @@ __all__ = [
     "edit_decision_layer",
     "explain_mistakes",
     "load_classifier",
+    "neuron_family",
     "pixel_masks",
     "probability_ratio",
     "rank_neurons",
@@ -48,7 +49,7 @@ _HOMES = {
     "editing.edit": ("Edit", "edit_decision_layer"),
     "errors": ("NeuroInspectError",),
     "illusion": ("Illusion", "core_relevance", "pixel_masks", "synthesize"),
-    "masking": ("probability_ratio",),
+    "masking": ("neuron_family", "probability_ratio"),
     "ranking": ("Ranking", "rank_neurons"),
     "settings": ("CounterfactualSettings", "EditSettings", "IllusionSettings"),
     "text_guide": ("TextGuide",),

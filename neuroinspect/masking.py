@@ -14,6 +14,11 @@ from torch import Tensor, nn
 from neuroinspect.errors import FeaturesError
 
 _CHUNK_ELEMENTS = 16_000_000  # logits held at once by the ratios of single neurons: 128 MB
+PRESENT = 1.0
+"""A sample shows the cue where its score is more than this many standard deviations above the mean."""
+FAMILY_CUTOFF = 2.5
+"""Robust standard deviations by which a neuron must stand out to be family (measured: benchmarks/neuron_family.py)."""
+_TO_DEVIATION = 1.4826  # from the median absolute deviation to the standard deviation of a normal distribution
 _CONSTANT = 1e-6  # a standard deviation below this part of the largest activation is rounding
 
 
@@ -77,38 +82,93 @@ def log_ratio_of_each_neuron(
     return ratios
 
 
-def neuron_family(features: Tensor, neurons: Sequence[int], *, size: int) -> list[int]:
-    """Neurons whose activations go most with the mean standardised activation of the chosen ones.
+def cue_score(features: Tensor, neurons: Sequence[int], *, labels: Tensor | None = None) -> Tensor:
+    """How strongly each sample shows what the chosen neurons fire on: their mean standardised activation (N,), standardised.
 
     Args:
         features: (N, F) of samples the model was not trained on.
-        neurons: the chosen ones, 0..F - 1; never in their own family.
-        size: neurons wanted; fewer come where fewer are correlated above 0.
+        neurons: the chosen ones, 0..F - 1.
+        labels: (N,) class numbers; where given, activations are seen within each class.
 
     Returns:
-        At most `size` neurons, the highest correlation first, equal ones by number; a constant neuron is never one.
+        In standard deviations, float64; zeros where no chosen neuron varies. A score above PRESENT counts as shown.
 
     Raises:
         FeaturesError: shapes that do not match, values that are not finite, no neuron, or no such neuron.
     """
+    _check_chosen(features, neurons, labels)
+    chosen, _ = _standardised(features[:, sorted(set(neurons))], labels)
+    score, _ = _standardised(chosen.mean(dim=1, keepdim=True), None)
+    return torch.mul(score[:, 0], len(features) ** 0.5)
+
+
+def neuron_family(
+    features: Tensor, neurons: Sequence[int], *, labels: Tensor | None = None, size: int | None = None
+) -> list[int]:
+    """The other neurons that carry the same cue: those that fire where the chosen ones say it shows.
+
+    A sample shows the cue where `cue_score` is above PRESENT. The family is what correlates most with that, both seen within
+    each class, because in a validation set in which cue and class go together the family would else be the class. Without a
+    size the correlation must stand out from that of all other neurons: FAMILY_CUTOFF robust deviations above their median.
+
+    Args:
+        features: (N, F) of samples the model was not trained on.
+        neurons: the chosen ones, 0..F - 1; never in their own family.
+        labels: (N,) class numbers; None: not within classes.
+        size: neurons wanted, fewer where fewer are correlated above 0; None: those that stand out.
+
+    Returns:
+        The highest correlation first, equal ones by number; a constant neuron is never one.
+
+    Raises:
+        FeaturesError: shapes that do not match, values that are not finite, no neuron, or no such neuron.
+    """
+    shown = cue_score(features, neurons, labels=labels) > PRESENT
+    chosen = sorted(set(neurons))
+    values, varies = _standardised(features, labels)
+    correlation = _standardised(shown[:, None], labels)[0][:, 0] @ values
+    others = varies.clone()
+    others[chosen] = False
+    allowed = others & (correlation > 0)
+    if size is None and others.any():
+        middle = correlation[others].median()
+        spread = _TO_DEVIATION * (correlation[others] - middle).abs().median()
+        allowed &= correlation > middle + FAMILY_CUTOFF * spread
+    order = correlation.masked_fill(~allowed, -torch.inf).argsort(descending=True, stable=True)
+    count = int(allowed.sum())
+    return [int(neuron) for neuron in order[: count if size is None else max(0, min(size, count))]]
+
+
+def _standardised(values: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Columns (N, K) with mean 0, within each class where labels are given, and norm 1; and which vary (K,). Others are 0."""
+    centred = values.double()
+    limit = (
+        _CONSTANT * centred.abs().amax(dim=0) * len(values) ** 0.5
+        if len(values)
+        else centred.new_zeros(values.shape[1])
+    )
+    if labels is None:
+        centred = centred - centred.mean(dim=0)
+    else:
+        classes, row = labels.to(centred.device).unique(return_inverse=True)
+        members = torch.bincount(row, minlength=len(classes)).double()
+        sums = torch.zeros(len(classes), values.shape[1], dtype=torch.float64, device=centred.device).index_add_(
+            0, row, centred
+        )
+        centred = centred - (sums / members[:, None])[row]
+    norm = centred.norm(dim=0)
+    varies = norm > limit
+    return torch.where(varies, centred / norm.masked_fill(~varies, 1), torch.zeros_like(centred)), varies
+
+
+def _check_chosen(features: Tensor, neurons: Sequence[int], labels: Tensor | None) -> None:
     if features.dim() != 2 or not features.isfinite().all():
         raise FeaturesError(f"expected finite features of shape (N, F), got {tuple(features.shape)}")
+    if labels is not None and labels.shape != (len(features),):
+        raise FeaturesError(f"expected labels of shape ({len(features)},), got {tuple(labels.shape)}")
     if not neurons:
         raise FeaturesError("a family needs at least one chosen neuron, got none")
     _check_neurons(neurons, features)
-    chosen = sorted(set(neurons))
-    if size < 1 or not len(features):
-        return []
-    values = features.double()
-    centred = values - values.mean(dim=0)
-    norm = centred.norm(dim=0)
-    varies = norm > _CONSTANT * values.abs().amax(dim=0) * len(values) ** 0.5
-    standardised = torch.where(varies, centred / norm.masked_fill(~varies, 1), torch.zeros_like(centred))
-    correlation = standardised[:, chosen].mean(dim=1) @ standardised
-    allowed = varies & (correlation > 0)
-    allowed[chosen] = False
-    order = correlation.masked_fill(~allowed, -torch.inf).argsort(descending=True, stable=True)
-    return [int(neuron) for neuron in order[: min(size, int(allowed.sum()))]]
 
 
 def _check_neurons(neurons: Sequence[int], features: Tensor) -> None:

@@ -90,3 +90,25 @@ def mcnemar(only_first: int, only_second: int) -> float:
     total = only_first + only_second
     chances = [math.comb(total, k) / 2**total for k in range(total + 1)]
     return min(1.0, sum(chance for chance in chances if chance <= chances[only_first] * (1 + 1e-9)))
+
+
+def family_twin(
+    features: NDArray[np.float64], labels: NDArray[np.int64], chosen: list[int], *, size: int | None
+) -> list[int]:
+    """Neurons whose activation goes, within classes, with the presence of what the chosen ones fire on."""
+
+    def within(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([value - values[labels == k].mean() for value, k in zip(values, labels, strict=True)])
+
+    columns = [within(features[:, neuron]) for neuron in range(features.shape[1])]
+    score = np.mean([columns[neuron] / columns[neuron].std() for neuron in chosen], axis=0)
+    shown = within(((score - score.mean()) / score.std() > 1.0).astype(float))
+    correlation = {j: np.corrcoef(shown, columns[j])[0, 1] for j in range(len(columns)) if j not in chosen}
+    ranked = sorted((j for j in correlation if correlation[j] > 0), key=lambda j: -correlation[j])
+    if size is not None:
+        return ranked[:size]
+    values = np.sort(list(correlation.values()))
+    middle = values[(len(values) - 1) // 2]  # torch's median: the lower of two
+    deviations = np.sort(np.abs(values - middle))
+    cutoff = middle + 2.5 * 1.4826 * deviations[(len(values) - 1) // 2]
+    return [j for j in ranked if correlation[j] > cutoff]

@@ -15,7 +15,10 @@ def ablate_refit_tries(problem: EditProblem, settings: EditSettings) -> list[Try
     for size in settings.family_sizes:
         silenced: set[int] = set()
         for chosen in problem.neurons.values():
-            silenced |= {*chosen, *neuron_family(problem.validation_features, chosen, size=size)}
+            silenced |= {
+                *chosen,
+                *neuron_family(problem.validation_features, chosen, labels=problem.validation_labels, size=size),
+            }
         kept = (~silenced_mask(sorted(silenced), width, device)).float()
         projection = Projection(kept, nothing, nothing, torch.zeros(width, device=device))
         tries.append(

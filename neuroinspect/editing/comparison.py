@@ -67,7 +67,9 @@ def compare_edits(
         progress: told how many layers are trained.
     """
     chosen = tuple(dict.fromkeys(neuron for group in problem.neurons.values() for neuron in group))
-    family = tuple(neuron_family(problem.validation_features, chosen, size=FAMILY_SIZE))
+    family = tuple(
+        neuron_family(problem.validation_features, chosen, labels=problem.validation_labels, size=FAMILY_SIZE)
+    )
     planned, refused = {"retrain": plan_edit(problem, "retrain", settings=settings)}, {}
     for method in settings.methods:
         try:

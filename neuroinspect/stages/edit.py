@@ -27,7 +27,7 @@ from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of_run
 from neuroinspect.stages.review import require_decision
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 
 
 def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:

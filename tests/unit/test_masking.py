@@ -9,12 +9,13 @@ from torch import nn
 
 from neuroinspect.errors import FeaturesError
 from neuroinspect.masking import (
+    cue_score,
     log_probability_ratio,
     log_ratio_of_each_neuron,
     neuron_family,
     probability_ratio,
 )
-from tests.reference import linear
+from tests.reference import family_twin, linear
 from tests.reference import probability_ratio as literal_ratio
 
 
@@ -128,12 +129,53 @@ def test_scaling_a_neuron_leaves_the_family() -> None:
     assert neuron_family(scaled, [3, 7], size=8) == neuron_family(features, [3, 7], size=8)
 
 
-def test_the_family_is_the_one_with_the_largest_correlations() -> None:
-    features = torch.rand(60, 12, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    values = features.numpy()
-    mean = ((values[:, [2, 5]] - values[:, [2, 5]].mean(0)) / values[:, [2, 5]].std(0)).mean(1)
-    correlation = {j: np.corrcoef(mean, values[:, j])[0, 1] for j in range(12) if j not in (2, 5)}
-    assert neuron_family(features, [2, 5], size=3) == sorted(correlation, key=lambda j: -correlation[j])[:3]
+@pytest.mark.parametrize("size", [3, None])
+def test_the_family_equals_the_slow_twin(size: int | None) -> None:
+    generator = torch.Generator().manual_seed(3)
+    features = torch.rand(60, 12, generator=generator, dtype=torch.float64)
+    features[:, [2, 5, 7, 9]] += (torch.rand(60, 1, generator=generator) < 0.3) * 1.0
+    labels = torch.arange(60) % 4
+    found = neuron_family(features, [2, 5], labels=labels, size=size)
+    assert found == family_twin(features.numpy(), labels.numpy(), [2, 5], size=size)
+    assert found[:2] in ([7, 9], [9, 7])
+
+
+def class_and_cue(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Neurons 0 to 2 carry the cue, 3 to 5 the class 0 that it goes with, 24 more are noise."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(600) % 3
+    shows = torch.where(
+        labels == 0, torch.rand(600, generator=generator) < 0.95, torch.rand(600, generator=generator) < 0.2
+    )
+    features = 0.5 * torch.randn(600, 30, generator=generator)
+    features[:, :3] += 1.5 * shows[:, None]
+    features[:, 3:6] += 1.5 * (labels == 0)[:, None]
+    return features, labels
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_seen_within_classes_the_class_itself_is_no_family(seed: int) -> None:
+    features, labels = class_and_cue(seed)
+    assert sorted(neuron_family(features, [0], labels=labels)) == [1, 2]
+    assert {3, 4, 5} & set(neuron_family(features, [0], size=5))
+
+
+def test_only_neurons_that_stand_out_are_family() -> None:
+    noise = torch.randn(500, 40, generator=torch.Generator().manual_seed(4))
+    assert len(neuron_family(noise, [0])) <= 2
+    assert len(neuron_family(noise, [0], size=10)) == 10
+
+
+def test_the_cue_score_of_one_neuron_is_its_activation_in_standard_deviations() -> None:
+    features = torch.tensor([[0.0, 9.0], [0.0, 9.0], [2.0, 9.0], [2.0, 9.0]])
+    assert cue_score(features, [0]).tolist() == pytest.approx([-1.0, -1.0, 1.0, 1.0])
+    assert cue_score(features, [1]).tolist() == [0.0] * 4
+    assert cue_score(features, [0], labels=torch.tensor([0, 0, 1, 1])).tolist() == [0.0] * 4
+
+
+def test_classes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(FeaturesError, match="labels"):
+        neuron_family(correlated(), [0], labels=torch.zeros(3, dtype=torch.int64))
 
 
 def test_constant_chosen_neurons_have_no_family() -> None:

@@ -15,6 +15,7 @@ PUBLIC = {
     "rank_neurons": "(shifts, *, top_k, min_share, strict_sign)",
     "Ranking": None,
     "probability_ratio": "(features, decision_layer, *, class_index, silenced)",
+    "neuron_family": "(features, neurons, *, labels, size)",
     "pixel_masks": "(activation_maps, *, image_size, threshold, dim)",
     "synthesize": "(classifier, pairs, *, guide, settings, generator, objective, floors)",
     "Illusion": None,
