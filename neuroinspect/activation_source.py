@@ -1,20 +1,19 @@
-"""Find the decision layer of a model, and the layer whose maps show where a neuron looks, by running the model once."""
+"""Find the layer whose maps show where a neuron looks, by running the model once."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import get_ident
-from types import MappingProxyType
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuroinspect.errors import DataError, UnsupportedModelError, WeightsError
+from neuroinspect.decision_layer import LastLayer
+from neuroinspect.errors import UnsupportedModelError
+from neuroinspect.hooks import inputs_of, outputs_of
 
 _PROBED_NEURONS = 4
+_FAR_MORE = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,11 +32,11 @@ class ActivationSource:
     prefix_tokens: int = 0
     channels_last: bool = False
 
-    def maps(self, module: nn.Module, decision_layer: nn.Linear, images: Tensor, neurons: Tensor | None) -> Tensor:
+    def maps(self, module: nn.Module, last: LastLayer, images: Tensor, neurons: Tensor | None) -> Tensor:
         """Maps (N, F, h, w); Grad-CAM of given neurons: (N, h, w)."""
         if self.kind == "grad_cam":
-            return self._grad_cam(module, decision_layer, images, neurons)
-        with _outputs_of([self.layer]) as outputs:
+            return self._grad_cam(module, last, images, neurons)
+        with outputs_of([self.layer]) as outputs:
             module(images)
         output = outputs[-1][1]
         if self.kind == "channel":
@@ -46,12 +45,12 @@ class ActivationSource:
         patches = output[:, self.prefix_tokens :].transpose(1, 2)
         return patches.reshape(*patches.shape[:2], side, side)
 
-    def _grad_cam(self, module: nn.Module, decision_layer: nn.Linear, images: Tensor, neurons: Tensor | None) -> Tensor:
+    def _grad_cam(self, module: nn.Module, last: LastLayer, images: Tensor, neurons: Tensor | None) -> Tensor:
         with torch.enable_grad():
             images = images.detach().requires_grad_()
-            with _outputs_of([self.layer]) as outputs, inputs_of(decision_layer) as inputs:
+            with outputs_of([self.layer]) as outputs, inputs_of(last.own) as inputs:
                 module(images)
-            maps, features = outputs[-1][1], inputs[-1]
+            maps, features = outputs[-1][1], last.features(inputs[-1])
             if neurons is not None:
                 chosen = features[torch.arange(len(features)), neurons.to(features.device)]
                 return self._cam(maps, chosen.sum(), keep=False)
@@ -68,97 +67,33 @@ class ActivationSource:
         return (maps * slope.mean(place, keepdim=True)).sum(channel).relu().detach()
 
 
-def find_decision_layer(module: nn.Module, probe: Tensor) -> nn.Linear:
-    """The `nn.Linear` whose output is the output of the model.
-
-    Args:
-        module: the model.
-        probe: images (2, 3, H, W) to run it on.
-
-    Raises:
-        UnsupportedModelError: there is none, it has no bias, or its input is not (N, F).
-        WeightsError: the logits are NaN or infinite.
-        DataError: the model does not run on images of this size.
-    """
-    linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    if not linears:
-        raise UnsupportedModelError(
-            "the model has no nn.Linear; NeuroInspect edits the last linear layer of a classifier"
-        )
-    with torch.no_grad(), _outputs_of(linears) as outputs:
-        try:
-            logits = module(probe)
-        except Exception as error:  # models complain of a wrong size with RuntimeError, AssertionError, ValueError ...
-            size = " x ".join(map(str, probe.shape[2:]))
-            raise DataError(
-                f"the model does not run on images of {size} pixels; correct `preprocessing` ({error})"
-            ) from error
-    if not isinstance(logits, Tensor):
-        raise UnsupportedModelError(f"the model returns {type(logits).__name__}, expected one tensor of logits (N, C)")
-    if not logits.isfinite().all():
-        raise WeightsError("the model gives logits that are NaN or infinite on a test image; its weights are damaged")
-    if logits.dim() != 2:
-        single = "; a model with a single logit needs two here" if logits.numel() == len(probe) else ""
-        raise UnsupportedModelError(f"expected logits of shape (N, C), got {tuple(logits.shape)}{single}")
-    matching = [layer for layer, out in outputs if out.shape == logits.shape and torch.equal(out, logits)]
-    layer = matching[-1] if matching else None
-    if not isinstance(layer, nn.Linear) or not _is_plain(module, layer, probe, logits):
-        name = type(list(module.modules())[-1]).__name__
-        raise UnsupportedModelError(
-            f"the output of the model is not the output of one nn.Linear (its last layer is a {name}); return the "
-            "logits, without softmax or anything else behind the last Linear"
-        )
-    if layer.bias is None:
-        raise UnsupportedModelError("the last nn.Linear has no bias, which edits need; give it one of zeros")
-    return layer
-
-
-def _is_plain(module: nn.Module, layer: nn.Linear, probe: Tensor, logits: Tensor) -> bool:
-    """Whether features @ W.T + b gives the logits, and nothing behind the layer changes them.
-
-    Not so for a subclass with another formula. What comes behind shows on planted outputs of both signs: a ReLU leaves the
-    logits of the probe alone where all of them happen to be positive.
-    """
-    planted = torch.linspace(-3.0, 3.0, logits.numel(), dtype=logits.dtype, device=logits.device).view_as(logits)
-    with torch.no_grad(), inputs_of(layer) as inputs:
-        module(probe)
-        handle = layer.register_forward_hook(lambda *_: planted.clone())
-        try:
-            passed = module(probe)
-        finally:
-            handle.remove()
-    explained = F.linear(inputs[0], layer.weight, layer.bias)
-    return torch.equal(passed, planted) and torch.allclose(explained, logits, rtol=1e-3, atol=1e-4)
-
-
-def find_activation_source(module: nn.Module, decision_layer: nn.Linear, probe: Tensor) -> ActivationSource:
+def find_activation_source(module: nn.Module, last: LastLayer, probe: Tensor) -> ActivationSource:
     """The layer whose maps belong to the penultimate neurons.
 
     A layer with as many channels as there are neurons qualifies when most of a neuron's gradient comes from its own
-    channel.
+    channel, or far more than from any other. Where tokens of that width are made behind it, it is no more than their embedding,
+    and the tokens are taken.
     """
     probe = probe.detach().requires_grad_()
     layers = [layer for layer in module.modules() if layer is not module]
-    with torch.enable_grad(), _outputs_of(layers) as outputs, inputs_of(decision_layer) as inputs:
+    with torch.enable_grad(), outputs_of(layers) as outputs, inputs_of(last.own) as inputs:
         module(probe)
-    features = inputs[-1]
-    last_output = {id(layer): out for layer, out in outputs}
-    spatial = [(layer, out) for layer, out in outputs if last_output[id(layer)] is out and _is_spatial(out)]
-    for layer, out in reversed(spatial):
-        if out.shape[1] == features.shape[1] and _belongs(out, features, (0, 2, 3)):
-            return ActivationSource("channel", layer)
-        if out.shape[3] == features.shape[1] and _belongs(out, features, (0, 1, 2)):
-            return ActivationSource("channel", layer, channels_last=True)
-    tokens = _token_blocks(module, outputs, features.shape[1])
+        features = last.features(inputs[-1])
+    ran = {id(layer): place for place, (layer, _) in enumerate(outputs)}
+    spatial = [(place, *outputs[place]) for place in sorted(ran.values()) if _is_spatial(outputs[place][1])]
+    tokens = _token_blocks(module, {layer: outputs[place][1] for layer, place in ran.items()}, features.shape[1])
+    behind = ran[id(tokens[-1][0])] if tokens else -1
+    channels = _own_channels([entry for entry in spatial if entry[0] > behind], features)
+    if channels is not None:
+        return channels
     if tokens:
         layer, count = tokens[-2] if len(tokens) > 1 else tokens[-1]
-        return ActivationSource("tokens", layer, prefix_tokens=count - math.isqrt(count) ** 2)
-    slopes = torch.autograd.grad(features.sum(), [out for _, out in spatial], allow_unused=True) if spatial else ()
-    reached = [pair for pair, slope in zip(spatial, slopes, strict=True) if slope is not None]
-    if not reached:
-        raise UnsupportedModelError("the model has no layer with a spatial map and no tokens; activation maps need one")
-    layer, out = reached[-1]
-    return ActivationSource("grad_cam", layer, channels_last=_has_channels_last(out))
+        return ActivationSource("tokens", layer, prefix_tokens=_prefix_tokens(module, count))
+    for _, layer, out in reversed(spatial):
+        (slope,) = torch.autograd.grad(features.sum(), out, retain_graph=True, allow_unused=True)
+        if slope is not None:
+            return ActivationSource("grad_cam", layer, channels_last=_has_channels_last(out))
+    raise UnsupportedModelError("the model has no layer with a spatial map and no tokens; activation maps need one")
 
 
 def _has_channels_last(maps: Tensor) -> bool:
@@ -173,69 +108,55 @@ def _is_spatial(out: Tensor) -> bool:
     return height * width > 1
 
 
-def _belongs(maps: Tensor, features: Tensor, places: tuple[int, ...]) -> bool:
+def _own_channels(spatial: Sequence[tuple[int, nn.Module, Tensor]], features: Tensor) -> ActivationSource | None:
+    """The last layer with a channel for each neuron, of those in `spatial`."""
+    count = features.shape[1]
+    # the axis of the channels: a map may have F channels and F columns
+    found = [(layer, out, axis) for _, layer, out in spatial for axis in (3, 1) if out.shape[axis] == count]
     active = features.detach().abs().sum(0).argsort(descending=True)[:_PROBED_NEURONS].tolist()
     for neuron in active:
-        (slope,) = torch.autograd.grad(features[:, neuron].sum(), maps, retain_graph=True, allow_unused=True)
-        if slope is None:
-            return False
-        shares = slope.abs().sum(places)
-        if shares[neuron] <= 0.5 * shares.sum():
-            return False
-    return True
+        if not found:
+            return None
+        maps = [out for _, out, _ in found]
+        slopes = torch.autograd.grad(features[:, neuron].sum(), maps, retain_graph=True, allow_unused=True)
+        found = [
+            entry
+            for entry, slope in zip(found, slopes, strict=True)
+            if slope is not None and _belongs(slope, neuron, axis=entry[2])
+        ]
+    return ActivationSource("channel", found[-1][0], channels_last=found[-1][2] == 3) if found else None
 
 
-def _token_blocks(
-    module: nn.Module, outputs: list[tuple[nn.Module, Tensor]], width: int
-) -> list[tuple[nn.Module, int]]:
-    by_layer = {id(layer): out for layer, out in outputs}
+def _belongs(slope: Tensor, neuron: int, *, axis: int) -> bool:
+    """Whether a neuron's gradient (N, c, h, w) comes from its own channel.
+
+    A normalisation behind the pooling (ConvNeXt) spreads half of it thinly over all channels.
+    """
+    shares = slope.abs().sum([place for place in range(4) if place != axis])
+    own = shares[neuron].item()
+    shares[neuron] = 0
+    return own > shares.sum().item() or own > _FAR_MORE * shares.max().item()
+
+
+def _prefix_tokens(module: nn.Module, count: int) -> int:
+    """Tokens before those of the patches: timm's models say it, elsewhere what is more than a square."""
+    named = getattr(module, "num_prefix_tokens", None)
+    if isinstance(named, int) and 0 <= named < count and math.isqrt(count - named) ** 2 == count - named:
+        return named
+    return count - math.isqrt(count) ** 2
+
+
+def _token_blocks(module: nn.Module, outputs: Mapping[int, Tensor], width: int) -> list[tuple[nn.Module, int]]:
+    """The longest chain of blocks that give tokens (N, T, width), with their T; `outputs` are by id of the layer."""
     best: list[tuple[nn.Module, int]] = []
     for parent in module.modules():
         if not isinstance(parent, nn.ModuleList | nn.Sequential):
             continue
         found = [
-            (block, by_layer[id(block)].shape[1])
+            (block, outputs[id(block)].shape[1])
             for block in parent
-            if id(block) in by_layer and by_layer[id(block)].dim() == 3 and by_layer[id(block)].shape[2] == width
+            if id(block) in outputs and outputs[id(block)].dim() == 3 and outputs[id(block)].shape[2] == width
         ]
         if len(found) > len(best) and found[-1][1] > 1:
             best = found
     return best
-
-
-@contextmanager
-def _outputs_of(layers: list[nn.Module] | list[nn.Linear]) -> Iterator[list[tuple[nn.Module, Tensor]]]:
-    caught: list[tuple[nn.Module, Tensor]] = []
-    here = get_ident()
-
-    def catch(layer: nn.Module, _: object, output: object) -> None:
-        if isinstance(output, Tensor) and get_ident() == here:
-            caught.append((layer, output))
-
-    handles = [layer.register_forward_hook(catch) for layer in layers]
-    try:
-        yield caught
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """The inputs a layer gets from this thread while the context is open; its end removes the hook, also after an exception.
-
-    Threads share the layer, so each sees the hooks of all: a hook takes only what its own thread passes.
-    """
-    caught: list[Tensor] = []
-    here = get_ident()
-
-    # Removed by its own thread while another one calls it, a hook is called without `named`.
-    def catch(_: nn.Module, arguments: tuple[Tensor, ...], named: Mapping[str, Tensor] = MappingProxyType({})) -> None:
-        if get_ident() == here:
-            caught.append(arguments[0] if arguments else named["input"])
-
-    handle = layer.register_forward_pre_hook(catch, with_kwargs=True)
-    try:
-        yield caught
-    finally:
-        handle.remove()

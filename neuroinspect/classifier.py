@@ -1,6 +1,6 @@
 """A classifier in two parts: backbone with penultimate features, and the decision layer.
 
-The parts are found by running the model once, so any architecture that ends in one `nn.Linear` works, whatever its
+The parts are found by running the model once, so any architecture that ends in one linear layer works, whatever its
 layers are called. Nothing of the model is ever changed; hooks live only as long as one call.
 """
 
@@ -13,20 +13,24 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from neuroinspect.activation_source import ActivationSource, find_activation_source, find_decision_layer, inputs_of
+from neuroinspect.activation_source import ActivationSource, find_activation_source
+from neuroinspect.decision_layer import find_decision_layer
 from neuroinspect.errors import DataError, ModelError, UnsupportedModelError
+from neuroinspect.hooks import inputs_of
 from neuroinspect.model_spec import build_model, pick_device
+from neuroinspect.preprocessing import normalize
 from neuroinspect.settings import PreprocessingSettings
 
 MapsKind = Literal["channel", "tokens", "grad_cam"]
 
 
 class Classifier:
-    """Preprocessed images (N, 3, H, W) to logits (N, C).
+    """Preprocessed images (N, channels, H, W) to logits (N, C); 3 channels, or 1 for a model of grey pictures.
 
     Attributes:
         module: the whole model, in evaluation mode, its parameters frozen.
-        decision_layer: the last linear layer, weight (C, F), bias (C,).
+        last_layer: the model's own last layer.
+        decision_layer: the Linear it amounts to, weight (C, F), bias (C,): mostly the last layer itself.
         preprocessing: how pictures become input.
         class_names: in the order of the logits.
         device: where the model lies.
@@ -43,8 +47,8 @@ class Classifier:
         """Cut a module in two.
 
         Raises:
-            UnsupportedModelError: no Linear with a bias at the end, a single logit, features that are not one vector
-                for each picture.
+            UnsupportedModelError: no linear layer at the end, a single logit, features that are not one vector for each
+                picture.
             WeightsError: the logits are NaN or infinite.
             DataError: the model does not run on images of the size `preprocessing` gives.
             ModelError: class names that do not match the number of logits.
@@ -56,13 +60,14 @@ class Classifier:
         size = preprocessing.image_size
         probe = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(self.device)
         probe = self.normalize(probe)
-        self.decision_layer = find_decision_layer(self.module, probe)
+        self.last_layer = find_decision_layer(self.module, probe)
+        self.decision_layer: nn.Linear = self.last_layer.linear
         if self.decision_layer.out_features == 1:
             raise UnsupportedModelError(
                 "the model has a single logit; two classes need two logits here. Replace the last layer by one with "
                 "2 outputs, weight [-w/2, w/2] and bias [-b/2, b/2]: its decisions are the same"
             )
-        self._source: ActivationSource = find_activation_source(self.module, self.decision_layer, probe)
+        self._source: ActivationSource = find_activation_source(self.module, self.last_layer, probe)
         names = tuple(class_names) if class_names is not None else tuple(str(k) for k in range(self.num_classes))
         if len(names) != self.num_classes or len(set(names)) != len(names):
             raise ModelError(
@@ -98,13 +103,11 @@ class Classifier:
         return digest.hexdigest()
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] to what the network expects."""
-        mean = torch.tensor(self.preprocessing.mean, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.preprocessing.std, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
-        return (images - mean) / std
+        """RGB images (N, 3, H, W) in [0, 1] to what the network expects, (N, channels, H, W)."""
+        return normalize(images, self.preprocessing)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of preprocessed images (N, 3, H, W).
+        """Logits (N, C) of preprocessed images (N, channels, H, W).
 
         Raises:
             DataError: images of another shape.
@@ -113,7 +116,7 @@ class Classifier:
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """Penultimate features (N, F) of preprocessed images (N, 3, H, W); gradients flow to the images.
+        """Penultimate features (N, F) of preprocessed images (N, channels, H, W); gradients flow to the images.
 
         Raises:
             DataError: images of another shape.
@@ -126,15 +129,15 @@ class Classifier:
         Raises:
             DataError: images of another shape.
         """
-        with inputs_of(self.decision_layer) as caught:
+        with inputs_of(self.last_layer.own) as caught:
             logits = self(images)
-        return caught[-1], logits
+        return self.last_layer.features(caught[-1]), logits
 
     def activation_maps(self, images: Tensor, neurons: Tensor | None = None) -> Tensor:
         """Where each neuron looks; see `maps_kind`.
 
         Args:
-            images: (N, 3, H, W), preprocessed.
+            images: (N, channels, H, W), preprocessed.
             neurons: one neuron for each image (N,); None: all of them.
 
         Returns:
@@ -144,15 +147,15 @@ class Classifier:
             DataError: images of another shape.
         """
         images = self._checked(images)
-        maps = self._source.maps(self.module, self.decision_layer, images, neurons)
+        maps = self._source.maps(self.module, self.last_layer, images, neurons)
         return maps if neurons is None or maps.dim() == 3 else maps[torch.arange(len(maps)), neurons.to(maps.device)]
 
     def _checked(self, images: Tensor) -> Tensor:
-        size = self.preprocessing.image_size
-        if images.dim() != 4 or images.shape[1:] != (3, size, size):
+        channels, size = self.preprocessing.channels, self.preprocessing.image_size
+        if images.dim() != 4 or images.shape[1:] != (channels, size, size):
             raise DataError(
-                f"expected images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}; set `preprocessing` to "
-                "the size the model was trained on, or resize the images"
+                f"expected images of shape (N, {channels}, {size}, {size}), got {tuple(images.shape)}; give `normalize` RGB "
+                "images of that size, and set `preprocessing` to the size and channels the model was trained on"
             )
         return images.to(self.device)
 
@@ -181,7 +184,7 @@ def load_classifier(
     Raises:
         ModelSpecError: the model cannot be found or built.
         WeightsError: the weights are missing, pickled, or do not fit.
-        UnsupportedModelError: no Linear at the end, or a single logit.
+        UnsupportedModelError: no linear layer at the end, or a single logit.
         ModelError: class names that do not match the logits.
         SettingsError: this machine does not have the device.
     """

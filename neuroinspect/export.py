@@ -91,6 +91,8 @@ def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:
 def edited_state(classifier: Classifier, *, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
     """State dict of the model with another decision layer; every other tensor is a bit-identical copy.
 
+    A last layer that is a convolution keeps its shape. One without a bias gets one, unless the edited bias is zero.
+
     Args:
         classifier: the model; it is not changed.
         weight: (C, F).
@@ -102,9 +104,5 @@ def edited_state(classifier: Classifier, *, weight: Tensor, bias: Tensor) -> dic
     own = classifier.decision_layer
     if weight.shape != own.weight.shape or bias.shape != own.bias.shape:
         raise ModelError(f"the edited layer is {tuple(weight.shape)}, the model's {tuple(own.weight.shape)}")
-    name = next(name for name, module in classifier.module.named_modules() if module is own)
-    prefix = f"{name}." if name else ""
     state = {key: tensor.detach().cpu().clone() for key, tensor in classifier.module.state_dict().items()}
-    state[f"{prefix}weight"] = weight.detach().cpu().clone()
-    state[f"{prefix}bias"] = bias.detach().cpu().clone()
-    return state
+    return state | classifier.last_layer.state(weight, bias)

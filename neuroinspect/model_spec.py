@@ -8,7 +8,8 @@ import importlib
 import inspect
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
+from neuroinspect.preprocessing import to_grey
 from neuroinspect.settings import PreprocessingSettings
 
 _WAY_OUT = "save its state dict (`safetensors.torch.save_file(model.state_dict(), 'model.safetensors')`) and give that"
@@ -77,27 +79,37 @@ def build_model(
         raise WeightsError(f"model spec {spec!r} has no weights; give `weights`, a safetensors file or a state dict")
     if weights is not None and not weights.is_file():
         raise WeightsError(f"no weights at {weights}; correct `weights`")
+    state = None if weights is None else read_state(weights)
     if source == "timm":
-        loaded = _build_timm(name, num_classes)
+        loaded = _build_timm(name, num_classes, state or {})
     elif source == "torchvision":
         loaded = _build_torchvision(name, num_classes)
     else:
         loaded = _build_factory(source, name, num_classes, python_path)
-    if weights is not None:
-        load_weights(loaded.module, weights)
+    if weights is not None and state is not None:
+        _load_state(loaded.module, state, weights)
     return loaded
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
     """Load a state dict into a module, every key of it.
 
+    Where the one key too many is the bias of a linear layer that has none, the layer gets it: an edit may have added it.
+
     Raises:
         WeightsError: the file is damaged, pickled, or its keys or shapes do not fit; the message names the first ones.
     """
+    _load_state(module, read_state(path), path)
+
+
+def _load_state(module: nn.Module, state: Mapping[str, Any], path: Path) -> None:
     own = module.state_dict()
-    state = _unwrapped(read_state(path), own)
+    state = _unwrapped(state, own)
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
+    unbiased = _layer_without_bias(module, unexpected)
+    if unbiased is not None:
+        unexpected = []
     misshaped = [key for key in own if key in state and state[key].shape != own[key].shape]
     problems = [
         f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
@@ -112,7 +124,20 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{path} does not fit {type(module).__name__}: keys {'; '.join(problems)}. "
             "Check the model spec and num_classes"
         )
-    module.load_state_dict(dict(state))
+    if unbiased is not None:
+        unbiased.bias = nn.Parameter(torch.zeros(len(unbiased.get_parameter("weight"))))
+    whole = OrderedDict(state)
+    # A file of tensors keeps no versions of layers, which some models (MNASNet) insist on: they are those of the model.
+    whole._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
+    module.load_state_dict(whole)
+
+
+def _layer_without_bias(module: nn.Module, unexpected: Sequence[str]) -> nn.Module | None:
+    """The linear layer whose missing bias is the only key too many."""
+    name, _, kind = unexpected[0].rpartition(".") if len(unexpected) == 1 else ("", "", "")
+    layer = dict(module.named_modules()).get(name)
+    without = kind == "bias" and isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is None
+    return layer if without else None
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
@@ -152,27 +177,49 @@ def _unwrapped(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> Mapping[s
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
-def _build_timm(name: str, num_classes: int | None) -> LoadedModel:
+def _build_timm(name: str, num_classes: int | None, state: Mapping[str, Any]) -> LoadedModel:
     import timm
-    from timm.data.config import resolve_model_data_config
 
     if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models())
         raise ModelSpecError(f"timm has no model {name!r}{'; near it: ' + ', '.join(near) if near else ''}")
     options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     module = timm.create_model(name, pretrained=False, **options)
+    first = _first_convolution(module)
+    held = _unwrapped(state, module.state_dict()).get(first or "")
+    if held is not None and held.dim() == 4 and held.shape[1] == 1:
+        module = timm.create_model(name, pretrained=False, in_chans=1, **options)
+    return LoadedModel(module, timm_preprocessing(module), None)
+
+
+def timm_preprocessing(module: nn.Module) -> PreprocessingSettings:
+    """What a timm model's own configuration says.
+
+    For a model of one channel, made with `in_chans=1`, it still gives three values; their luma is taken.
+    """
+    from timm.data.config import resolve_model_data_config
+
     config: Mapping[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
-    size = int(config["input_size"][-1])
-    preprocessing = PreprocessingSettings(
+    size, mean, std = int(config["input_size"][-1]), config["mean"], config["std"]
+    first = _first_convolution(module)
+    if first is not None and len(mean) == 3 and module.get_parameter(first).shape[1] == 1:
+        mean, std = ([to_grey(torch.tensor(three).view(1, 3, 1, 1)).item()] for three in (mean, std))
+    return PreprocessingSettings(
         image_size=size,
         resize=max(size, math.floor(size / float(config["crop_pct"]))),  # as timm rounds it
-        mean=config["mean"],
-        std=config["std"],
+        mean=mean,
+        std=std,
         interpolation=config["interpolation"]
         if config["interpolation"] in {"nearest", "bilinear", "bicubic"}
         else "bicubic",
     )
-    return LoadedModel(module, preprocessing, None)
+
+
+def _first_convolution(module: nn.Module) -> str | None:
+    """Name of the weight that reads the picture, where a timm model says it."""
+    first = (getattr(module, "pretrained_cfg", None) or {}).get("first_conv")
+    name = f"{first}.weight"
+    return name if isinstance(first, str) and name in dict(module.named_parameters()) else None
 
 
 def _build_torchvision(name: str, num_classes: int | None) -> LoadedModel:
@@ -224,6 +271,8 @@ def _build_factory(source: str, name: str, num_classes: int | None, python_path:
     given = getattr(module, "preprocessing", None)
     try:
         preprocessing = None if given is None else PreprocessingSettings.model_validate(given)
+        if given is None and getattr(module, "pretrained_cfg", None):
+            preprocessing = timm_preprocessing(module)
     except ValidationError as error:
         raise ModelSpecError(f"{source}:{name} gives a `preprocessing` that does not fit: {error}") from error
     names = getattr(module, "class_names", None)

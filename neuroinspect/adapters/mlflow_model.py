@@ -13,7 +13,7 @@ from neuroinspect.classifier import Classifier
 
 
 class EditedClassifier(PythonModel):
-    """Preprocessed pictures (N, 3, H, W) float32 to logits (N, C) float32."""
+    """Preprocessed pictures (N, channels, H, W) float32 to logits (N, C) float32."""
 
     _classifier: Classifier
 

@@ -34,17 +34,18 @@ def save_edited_model(folder: Path, package: Path, *, model_id: str, run_id: str
     preprocessing = settings.preprocessing or PreprocessingSettings()
     # MLflow writes down where it found the file; this place says nothing of the machine.
     code = Path(shutil.copyfile(Path(__file__).with_name("mlflow_model.py"), folder / "edited_classifier.py"))
-    side, classes = preprocessing.image_size, len(settings.class_names or ())
+    classes = len(settings.class_names or ())
+    picture = (preprocessing.channels, preprocessing.image_size, preprocessing.image_size)
     number = np.dtype(np.float32)
     save_model(
         folder / "model",
         python_model=str(code),
         artifacts={PACKAGE: str(package)},
         signature=ModelSignature(
-            inputs=Schema([TensorSpec(number, (-1, 3, side, side))]),
+            inputs=Schema([TensorSpec(number, (-1, *picture))]),
             outputs=Schema([TensorSpec(number, (-1, classes))]),
         ),
-        input_example=np.zeros((2, 3, side, side), np.float32),
+        input_example=np.zeros((2, *picture), np.float32),
         pip_requirements=model_requirements(settings.spec),
         mlflow_model=Model(model_id=model_id, run_id=run_id),
     )

@@ -39,14 +39,17 @@ def write_package(folder: Path, edited: EditedModel, model: ModelSettings, *, fa
         ModelError: it does not load from the folder alone.
         RunFolderError: the folder cannot be written.
     """
-    layer, classifier = edited.classifier.decision_layer, edited.classifier
-    name = next(name for name, module in classifier.module.named_modules() if module is layer)
+    classifier = edited.classifier
     architecture = {
         "spec": model.spec,
         "num_classes": classifier.num_classes,
         "class_names": list(classifier.class_names),
         "preprocessing": classifier.preprocessing.model_dump(mode="json"),
-        "decision_layer": {"name": name, "in_features": layer.in_features, "out_features": layer.out_features},
+        "decision_layer": {
+            "name": classifier.last_layer.name,
+            "in_features": classifier.num_features,
+            "out_features": classifier.num_classes,
+        },
         "parent_fingerprint": classifier.fingerprint,
         "edit": dict(facts),
     }

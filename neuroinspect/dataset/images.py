@@ -21,6 +21,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
 from neuroinspect.errors import DataError
+from neuroinspect.preprocessing import normalize
 from neuroinspect.settings import PreprocessingSettings
 
 _LONGEST_STRIP = 16
@@ -149,11 +150,9 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 
 def preprocess(image: Image.Image, preprocessing: PreprocessingSettings) -> Tensor:
-    """RGB picture to network input (3, image_size, image_size), normalised."""
+    """RGB picture to network input (channels, image_size, image_size), normalised."""
     pixels = to_tensor(cut_out(image, preprocessing)).float() / 255
-    mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
-    std = torch.tensor(preprocessing.std).view(3, 1, 1)
-    return (pixels - mean) / std
+    return normalize(pixels[None], preprocessing)[0]
 
 
 def load_images(paths: Sequence[Path], preprocessing: PreprocessingSettings) -> Tensor:

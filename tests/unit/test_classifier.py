@@ -109,6 +109,21 @@ def test_normalising_is_minus_mean_over_deviation() -> None:
     assert half[0, :, 0, 0].tolist() == pytest.approx([0.8, 0.75, 1.0])
 
 
+def test_a_model_of_one_channel_sees_the_luma_and_passes_gradients_to_all_colours() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+    grey = PreprocessingSettings(image_size=SIZE, mean=(0.5,), std=(0.5,))
+    classifier_ = Classifier(model, preprocessing=grey, device="cpu")
+    colours = images().requires_grad_()
+    classifier_.features(classifier_.normalize(colours)).sum().backward()
+    assert (colours.grad.abs().sum((0, 2, 3)) > 0).all()
+    assert classifier_.activation_maps(classifier_.normalize(images())).shape == (4, 6, SIZE - 2, SIZE - 2)
+    with pytest.raises(
+        DataError, match=r"expected images of shape \(N, 1, 16, 16\), got \(4, 3, 16, 16\); give `normalize`"
+    ):
+        classifier_(images())
+
+
 def test_a_model_in_half_precision_is_run_in_float32() -> None:
     model = classifier(network().half())
     assert model(images()).dtype == torch.float32

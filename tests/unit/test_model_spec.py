@@ -9,7 +9,7 @@ from timm.data import create_transform
 from torch import nn
 
 from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
-from neuroinspect.model_spec import build_model, load_weights, pick_device, read_state
+from neuroinspect.model_spec import build_model, load_weights, pick_device, read_state, timm_preprocessing
 from neuroinspect.settings import PreprocessingSettings
 
 
@@ -60,7 +60,51 @@ def test_torchvision_preprocessing_is_that_of_the_published_weights(tmp_path: Pa
     assert found.preprocessing == PreprocessingSettings(image_size=224, resize=256)
 
 
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_weights_for_one_channel_make_a_timm_model_of_one_channel(tmp_path: Path, name: str) -> None:
+    save_file(timm.create_model(name, num_classes=3, in_chans=1).state_dict(), tmp_path / "w.safetensors")
+    found = build_model(f"timm:{name}", weights=tmp_path / "w.safetensors", num_classes=3)
+    config = timm.data.resolve_model_data_config(found.module)
+    assert found.preprocessing is not None
+    assert found.preprocessing.channels == 1
+    red, green, blue = config["mean"]
+    assert found.preprocessing.mean == pytest.approx((0.299 * red + 0.587 * green + 0.114 * blue,))
+    size = found.preprocessing.image_size
+    assert found.module(torch.zeros(1, 1, size, size)).shape == (1, 3)
+
+
+def test_a_factory_s_timm_model_brings_its_own_preprocessing(tmp_path: Path) -> None:
+    body = "import timm\ndef make(): return timm.create_model('test_vit', num_classes=2)"
+    (tmp_path / "mine.py").write_text(body)
+    module = timm.create_model("test_vit", num_classes=2)
+    assert build_model("mine:make", python_path=tmp_path).preprocessing == timm_preprocessing(module)
+
+
 # weights
+
+
+def test_a_layer_without_a_bias_takes_the_one_that_an_edit_gave_it(tmp_path: Path) -> None:
+    source, target = small(), nn.Sequential(*small()[:2], nn.Linear(4, 2, bias=False))
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    load_weights(target, tmp_path / "w.safetensors")
+    assert torch.equal(target[2].bias, source[2].bias)
+
+
+def test_two_biases_too_many_are_refused(tmp_path: Path) -> None:
+    save_file(small().state_dict(), tmp_path / "w.safetensors")
+    target = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.Flatten(), nn.Linear(4, 2, bias=False))
+    with pytest.raises(WeightsError, match=r"2 unexpected \(0.bias, 2.bias\)"):
+        load_weights(target, tmp_path / "w.safetensors")
+
+
+def test_a_model_that_asks_for_the_version_of_its_layers_loads_from_a_file_of_tensors(tmp_path: Path) -> None:
+    from torchvision.models import mnasnet0_5
+
+    source = mnasnet0_5(num_classes=2)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    target = mnasnet0_5(num_classes=2)
+    load_weights(target, tmp_path / "w.safetensors")
+    assert torch.equal(target.classifier[1].weight, source.classifier[1].weight)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
