@@ -141,13 +141,13 @@ def write_array_parts(
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """Map an array into memory, read-only.
+    """Map an array into memory; what is written to it stays there and does not reach the file.
 
     Raises:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ArtifactError(f"{path} is missing or damaged ({error}); delete its stage folder and run again") from error
     return array

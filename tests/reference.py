@@ -1,7 +1,7 @@
 """Slow, literal twins of the formulas, in float64: the judges of the fast ones."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -112,3 +112,63 @@ def family_twin(
     deviations = np.sort(np.abs(values - middle))
     cutoff = middle + 2.5 * 1.4826 * deviations[(len(values) - 1) // 2]
     return [j for j in ranked if correlation[j] > cutoff]
+
+
+def ratio_penalty(
+    features: Tensor, layer: nn.Linear, *, neurons: Mapping[int, Iterable[int]], target: float, form: str
+) -> Tensor:
+    """The second term of eq. (8) without its weight, of a batch (B, F), sample by sample and class by class.
+
+    "sum": over the classes of the norm over the batch, for a batch of 128; "mean": as the authors did on Waterbirds.
+    """
+    ratios = []
+    for index, chosen in neurons.items():
+        quiet = features.clone()
+        quiet[:, list(chosen)] = 0
+        pairs = zip(features, quiet, strict=True)
+        ratios.append(
+            torch.stack([torch.softmax(layer(f), 0)[index] / torch.softmax(layer(q), 0)[index] for f, q in pairs])
+        )
+    if form == "mean":
+        return (torch.stack(ratios).mean() - target).abs()
+    distances = [torch.sqrt(((ratio - target) ** 2).sum()) for ratio in ratios]
+    return torch.stack(distances).sum() / math.sqrt(len(features) / 128)
+
+
+def contribution_penalty(features: Tensor, layer: nn.Linear, *, neurons: Mapping[int, Iterable[int]]) -> Tensor:
+    """Eq. (9) without its weight: the norm of what is left of one number after the ReLU, averaged over the batch."""
+    total = torch.zeros((), dtype=features.dtype)
+    for index, chosen in neurons.items():
+        own = [
+            torch.relu(sum((layer.weight[index, j] * f[j] for j in chosen), layer.bias[index])).norm() for f in features
+        ]
+        total = total + torch.stack(own).mean()
+    return total
+
+
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, *, weights: Sequence[float], gamma: float = 0.0) -> Tensor:
+    """Weighted mean of (1 - p)^gamma * -log p, sample by sample; gamma 0 is cross-entropy."""
+    total, weight = torch.zeros((), dtype=logits.dtype), 0.0
+    for row, label in zip(logits, labels.tolist(), strict=True):
+        right = torch.exp(row[label]) / torch.exp(row).sum()
+        total = total - weights[label] * (1 - right) ** gamma * torch.log(right)
+        weight += weights[label]
+    return total / weight
+
+
+def projected(features: Tensor, *, kept: Tensor, left: Tensor, right: Tensor, offset: Tensor) -> Tensor:
+    """kept * (f - left right^T (f - offset)) with the (F, F) matrix written out."""
+    matrix = torch.eye(len(kept), dtype=features.dtype) - left @ right.T
+    return torch.stack([kept * (matrix @ (f - offset) + offset) for f in features])
+
+
+def authors_target_ratio(
+    features: Tensor, labels: Tensor, layer: nn.Linear, *, neurons: Mapping[int, Iterable[int]]
+) -> float:
+    """1 + max(0, min_j P_j - 1) / 3, P_j of one neuron at the mean features of its class."""
+    ratios = [
+        probability_ratio(features[labels == index].mean(0), layer, class_index=index, silenced=[neuron])
+        for index, chosen in neurons.items()
+        for neuron in chosen
+    ]
+    return 1 + max(0.0, min(ratios) - 1) / 3

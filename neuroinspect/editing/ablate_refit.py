@@ -11,14 +11,14 @@ def ablate_refit_tries(problem: EditProblem, settings: EditSettings) -> list[Try
     """One try for each size of the family; the cue is rarely in the chosen neurons alone."""
     width, device = problem.weight.shape[1], problem.weight.device
     nothing = torch.zeros((width, 0), device=device)
+    largest = max(settings.family_sizes)
+    families = [
+        (chosen, neuron_family(problem.validation_features, chosen, labels=problem.validation_labels, size=largest))
+        for chosen in problem.neurons.values()
+    ]
     tries = []
     for size in settings.family_sizes:
-        silenced: set[int] = set()
-        for chosen in problem.neurons.values():
-            silenced |= {
-                *chosen,
-                *neuron_family(problem.validation_features, chosen, labels=problem.validation_labels, size=size),
-            }
+        silenced = {neuron for chosen, family in families for neuron in (*chosen, *family[:size])}
         kept = (~silenced_mask(sorted(silenced), width, device)).float()
         projection = Projection(kept, nothing, nothing, torch.zeros(width, device=device))
         tries.append(

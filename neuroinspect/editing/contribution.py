@@ -3,21 +3,19 @@
 Reference: Ju et al. 2023, eq. (9).
 """
 
-from neuroinspect.editing.problem import EditProblem, Try, silenced_mask
+from neuroinspect.editing.problem import ContributionPenalty, EditProblem, Try
 from neuroinspect.settings import EditSettings
 
 
 def contribution_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
     """One try for each weight of the penalty; the paper has 1."""
-    width, device = problem.weight.shape[1], problem.weight.device
-    silenced = {index: silenced_mask(chosen, width, device) for index, chosen in problem.neurons.items()}
     return [
         Try(
             {"contribution_weight": weight},
             problem.weight,
             problem.bias,
             weight_decay=settings.train.weight_decay,
-            contribution=silenced,
+            contribution=ContributionPenalty(weight, problem.neurons),
         )
         for weight in settings.contribution_weights
     ]

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from neuroinspect.editing.ablate_refit import ablate_refit_tries
-from neuroinspect.editing.bias import bias_tries
+from neuroinspect.editing.bias import bias_tries, with_bias
+from neuroinspect.editing.class_weighting import class_weighting_tries
 from neuroinspect.editing.contribution import contribution_tries
 from neuroinspect.editing.cue_erasure import cue_erasure_tries
+from neuroinspect.editing.focal import focal_tries
 from neuroinspect.editing.problem import EditProblem, Try, make_problem
 from neuroinspect.editing.ratio import ratio_tries
-from neuroinspect.editing.refit import train_tries
+from neuroinspect.editing.refit import Contest, train_tries
 from neuroinspect.editing.retrain import retrain_tries
 from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
+from neuroinspect.editing.silencing import silencing_tries
 from neuroinspect.errors import SettingsError
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import EditSettings
@@ -27,14 +30,19 @@ from neuroinspect.settings import EditSettings
 MethodTries = Callable[[EditProblem, EditSettings], list[Try]]
 
 _METHODS: dict[str, MethodTries] = {
-    "retrain": retrain_tries,
-    "bias": bias_tries,
+    "cue_erasure": cue_erasure_tries,
+    "ablate_refit": ablate_refit_tries,
     "ratio": ratio_tries,
     "con": contribution_tries,
-    "ablate_refit": ablate_refit_tries,
-    "cue_erasure": cue_erasure_tries,
+    "silencing": silencing_tries,
+    "class_weighting": class_weighting_tries,
+    "focal": focal_tries,
+    "bias": bias_tries,
+    "retrain": retrain_tries,
 }
-_WITHOUT_NEURONS = {"retrain", "bias"}
+_WITHOUT_NEURONS = {"retrain", "bias", "class_weighting", "focal"}
+WITH_BIAS = "+bias"
+"""After the name of a method: its tries, each followed by a shift of the bias."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +100,7 @@ def edit_decision_layer(
     decision_layer: nn.Linear,
     *,
     neurons: Mapping[int, Sequence[int]],
-    method: str,
+    method: str = "cue_erasure",
     settings: EditSettings,
     validation: tuple[Tensor, Tensor],
 ) -> Edit:
@@ -103,7 +111,8 @@ def edit_decision_layer(
         labels: class indices (N,).
         decision_layer: the original; not modified.
         neurons: chosen neurons by class index.
-        method: one of the registered methods: retrain, bias, ratio, con, ablate_refit, cue_erasure.
+        method: cue_erasure, ablate_refit, ratio, con, silencing, class_weighting, focal, bias or retrain, each of them but
+            bias also with "+bias" after it; or one from `register_method`.
         settings: its tries, the training loop and the selection rule.
         validation: features (N, F) and labels (N,) that select, never the ones that judge.
 
@@ -141,9 +150,11 @@ def edit_all(
     """
     data = next(iter(planned.values())).problem
     every = [one for plan in planned.values() for one in plan.tries]
-    layers = iter(train_tries(data, every, settings=settings.train, progress=progress))
     judge = {"features": data.validation_features, "labels": data.validation_labels}
     original = score_layer(data.weight, data.bias, **judge)
+    groups = [number for number, plan in enumerate(planned.values()) for _ in plan.tries]
+    contest = Contest(groups, original, settings.average_tolerance)
+    layers = iter(train_tries(data, every, settings=settings.train, contest=contest, progress=progress))
     edits = {}
     for name, plan in planned.items():
         made = [next(layers) for _ in plan.tries]
@@ -159,19 +170,24 @@ def edit_all(
 
 
 def method_tries(method: str) -> MethodTries:
-    """The function behind a method.
+    """The function behind a method, or behind METHOD+bias.
 
     Raises:
         SettingsError: there is no such method.
     """
+    base = method.removesuffix(WITH_BIAS)
+    if base != method and base in _METHODS and base != "bias":
+        return lambda problem, settings: with_bias(_METHODS[base](problem, settings), problem, settings)
     if method not in _METHODS:
-        raise SettingsError(f"unknown edit method {method!r}; there are {', '.join(_METHODS)}")
+        raise SettingsError(
+            f"unknown edit method {method!r}; there are {', '.join(_METHODS)}, and each but bias with {WITH_BIAS!r} after it"
+        )
     return _METHODS[method]
 
 
 def uses_neurons(method: str) -> bool:
     """Whether the result depends on which neurons were chosen: only such a method has a placebo."""
-    return method not in _WITHOUT_NEURONS
+    return method.removesuffix(WITH_BIAS) not in _WITHOUT_NEURONS
 
 
 def register_method(name: str, tries: MethodTries, *, with_neurons: bool = True) -> None:
@@ -187,8 +203,8 @@ def register_method(name: str, tries: MethodTries, *, with_neurons: bool = True)
     Raises:
         SettingsError: the name is taken.
     """
-    if name in _METHODS:
-        raise SettingsError(f"there is an edit method {name!r} already; choose another name")
+    if name in _METHODS or name.endswith(WITH_BIAS):
+        raise SettingsError(f"the name {name!r} of an edit method is taken; choose another one")
     _METHODS[name] = tries
     if not with_neurons:
         _WITHOUT_NEURONS.add(name)

@@ -1,13 +1,16 @@
 """What an edit starts from, and what one try of a method asks of the training loop."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from neuroinspect.errors import FeaturesError, ReviewError
+
+_CHECKED_ELEMENTS = 4_000_000  # values looked at together: 16 MB
+RatioForm = Literal["sum", "mean"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,15 +34,7 @@ class EditProblem:
 
     def with_neurons(self, neurons: Mapping[int, Sequence[int]]) -> "EditProblem":
         """The same problem with other neurons chosen."""
-        return EditProblem(
-            self.features,
-            self.labels,
-            self.validation_features,
-            self.validation_labels,
-            self.weight,
-            self.bias,
-            {index: tuple(chosen) for index, chosen in neurons.items()},
-        )
+        return replace(self, neurons={index: tuple(chosen) for index, chosen in neurons.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,16 +55,52 @@ class Projection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RatioPenalty:
-    """The second term of eq. (8): ratio_weight * || P_c - target_ratio ||_2, for one class or several."""
+    """The second term of eq. (8), for one class or several.
+
+    Attributes:
+        weight: lambda3.
+        target_ratio: o.
+        neurons: by class those silenced together.
+        form: "sum": over the classes of || P_c - o ||_2; "mean": |mean of P_c over the batch and the classes - o|.
+    """
 
     weight: float
     target_ratio: float
-    silenced: Mapping[int, Tensor]
+    neurons: Mapping[int, tuple[int, ...]]
+    form: RatioForm = "sum"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContributionPenalty:
+    """Eq. (9), for one class or several: the mean over the batch of relu(W_c,S f_S + b_c), times the weight."""
+
+    weight: float
+    neurons: Mapping[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BiasShift:
+    """A last step after the training: raise the bias of some classes by a quantile of what they lack, see `editing.bias`."""
+
+    quantile: float
+    classes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Try:
-    """One setting of a method: where the layer starts, what it sees, and what it is penalised for."""
+    """One setting of a method: where the layer starts, what it sees, and what it is trained for.
+
+    Attributes:
+        settings: what the records say of it.
+        weight, bias: the layer it starts from (C, F), (C,).
+        trained: False: the layer is taken as it is.
+        weight_decay: of the squared norm of the weight, in the loss.
+        projection: of the features.
+        ratio, contribution: penalties.
+        class_weights: (C,) of the cross-entropy; None: all 1.
+        focal: the gamma of the focal loss; 0 is cross-entropy.
+        shift: of the bias, after the training.
+    """
 
     settings: Mapping[str, Any]
     weight: Tensor
@@ -78,7 +109,10 @@ class Try:
     weight_decay: float = 0.0
     projection: Projection | None = None
     ratio: RatioPenalty | None = None
-    contribution: Mapping[int, Tensor] = field(default_factory=dict)
+    contribution: ContributionPenalty | None = None
+    class_weights: Tensor | None = None
+    focal: float = 0.0
+    shift: BiasShift | None = None
 
 
 def make_problem(
@@ -88,7 +122,7 @@ def make_problem(
     *,
     neurons: Mapping[int, Sequence[int]],
 ) -> EditProblem:
-    """Check everything and put it on one device.
+    """Check everything and put it on one device; float32 features that lie there already are not copied.
 
     Raises:
         FeaturesError: shapes that do not fit the layer, values that are not finite, labels out of range.
@@ -107,7 +141,7 @@ def make_problem(
             raise FeaturesError(f"{name} features: expected (N, {width}) with N > 0, got {tuple(features.shape)}")
         if labels.shape != (len(features),):
             raise FeaturesError(f"{name} labels: expected ({len(features)},), got {tuple(labels.shape)}")
-        if not torch.isfinite(features).all():
+        if not all(bool(torch.isfinite(part).all()) for part in _parts(features)):
             raise FeaturesError(f"{name} features hold values that are not finite; extract them again")
         if labels.min() < 0 or labels.max() >= classes:
             raise FeaturesError(
@@ -128,3 +162,8 @@ def silenced_mask(neurons: Sequence[int], width: int, device: torch.device) -> T
     mask = torch.zeros(width, dtype=torch.bool, device=device)
     mask[list(neurons)] = True
     return mask
+
+
+def _parts(features: Tensor) -> Iterator[Tensor]:
+    """Views of some rows: what is computed of all of them at once would take the memory of a second copy."""
+    return iter(features.split(max(1, _CHECKED_ELEMENTS // features.shape[1])))

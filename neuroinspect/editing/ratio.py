@@ -6,14 +6,12 @@ and the norm is scaled to a batch of 128.
 
 import torch
 
-from neuroinspect.editing.problem import EditProblem, RatioPenalty, Try, silenced_mask
+from neuroinspect.editing.problem import EditProblem, RatioPenalty, Try
 from neuroinspect.settings import EditSettings
 
 
 def ratio_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
     """One try for each ratio_weight, the lambda3 of eq. (8)."""
-    width, device = problem.weight.shape[1], problem.weight.device
-    silenced = {index: silenced_mask(chosen, width, device) for index, chosen in problem.neurons.items()}
     target = authors_target_ratio(problem) if settings.target_ratio is None else settings.target_ratio
     return [
         Try(
@@ -21,7 +19,7 @@ def ratio_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
             problem.weight,
             problem.bias,
             weight_decay=settings.train.weight_decay,
-            ratio=RatioPenalty(weight, target, silenced),
+            ratio=RatioPenalty(weight, target, problem.neurons, settings.ratio_form),
         )
         for weight in settings.ratio_weights
     ]

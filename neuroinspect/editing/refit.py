@@ -1,86 +1,180 @@
 """Train many decision layers side by side on the same cached features: every try of every method in one loop.
 
-Reference: method.md section 4; Ju et al. 2023, eq. (8) and (9). Unlike the released code the backbone is never run, so
-BatchNorm cannot move, the schedule runs once over all epochs, and the first epoch can be the best one.
+Reference: method.md section 4; Ju et al. 2023, eq. (8) and (9); Jamieson and Talwalkar 2016, "Non-stochastic best arm
+identification and hyperparameter optimization" (halving). Unlike the released code the backbone is never run, so BatchNorm
+cannot move, the schedule runs once over all epochs, and the first epoch can be the best one.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from neuroinspect.editing.problem import EditProblem, Projection, Try
+from neuroinspect.editing.bias import shift_bias
+from neuroinspect.editing.problem import EditProblem, Try
+from neuroinspect.editing.selection import Score, rank, score_layer
+from neuroinspect.editing.stack import Stack
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import TrainSettings
 
-LOG_RATIO_LIMIT = 20.0
-"""Log-ratios are clamped to this before they are exponentiated."""
-REFERENCE_BATCH = 128
-"""The batch size ratio_weight is meant for; the norm over another batch is divided by sqrt(B / 128)."""
-_CHUNK = 64
-_CHUNK_ELEMENTS = 32_000_000  # weights or logits held at once, beside the few copies training needs: 128 MB
+Layer = tuple[Tensor, Tensor]
+_TOGETHER = 256
+_TOGETHER_WEIGHTS = 4_200_000  # of the layers trained together: 17 MB, and four times that for what goes with them
+_CHUNK_ELEMENTS = 8_000_000  # logits held at once: 32 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Which tries compete: after the epochs of `halve_after` the worse half of each group is trained no further.
+
+    Attributes:
+        groups: number of the group of each try.
+        original: score of the original layer.
+        average_tolerance: of the selection rule, which says what is worse.
+    """
+
+    groups: Sequence[int]
+    original: Score
+    average_tolerance: float
 
 
 def train_tries(
-    problem: EditProblem, tries: Sequence[Try], *, settings: TrainSettings, progress: Progress = silent
-) -> list[tuple[Tensor, Tensor]]:
+    problem: EditProblem,
+    tries: Sequence[Try],
+    *,
+    settings: TrainSettings,
+    contest: Contest | None = None,
+    progress: Progress = silent,
+) -> list[Layer]:
     """Train the decision layer of every try.
 
     Args:
         problem: the data.
         tries: what to train; those not to be trained come back as they are.
         settings: the same for all, so that every try has the same chance; batches come in the same order for each.
+        contest: who competes; None: each try is alone, and trained to its end.
         progress: told how many tries are done.
 
     Returns:
-        For each try the decision layer on plain features, (C, F) and (C,): projections are folded in.
+        For each try the decision layer on plain features, (C, F) and (C,), of the epoch with the highest average accuracy on
+        the validation features: projections are folded in, biases shifted.
     """
-    layers: list[tuple[Tensor, Tensor] | None] = [None if one.trained else (one.weight, one.bias) for one in tries]
+    layers = [(one.weight, one.bias) for one in tries]
+    groups = range(len(tries)) if contest is None else contest.groups
+    halve_after = settings.halve_after if contest is not None and _is_large(problem, settings) else ()
     waiting = [position for position, one in enumerate(tries) if one.trained]
-    together = max(1, min(_CHUNK, _CHUNK_ELEMENTS // problem.weight.numel()))
-    for start in range(0, len(waiting), together):
-        chunk = waiting[start : start + together]
-        progress("refitting decision layers", start, len(waiting))
-        for position, layer in zip(chunk, _train_chunk(problem, [tries[p] for p in chunk], settings), strict=True):
+    done = 0
+    for together in _chunks(waiting, groups, problem.weight.numel()):
+        progress("refitting decision layers", done, len(waiting))
+        race = _Race(problem, {position: tries[position] for position in together}, settings)
+        for epoch in range(settings.epochs):
+            race.run_epoch(epoch)
+            if contest is not None and epoch + 1 in halve_after:
+                race.halve(contest)
+            if not race.running:
+                break
+        for position, layer in race.best.items():
             layers[position] = layer
+        done += len(together)
     progress("refitting decision layers", len(waiting), len(waiting))
-    return [layer for layer in layers if layer is not None]
+    return [shift_bias(problem, layer, one.shift) for one, layer in zip(tries, layers, strict=True)]
 
 
-def _train_chunk(problem: EditProblem, tries: Sequence[Try], settings: TrainSettings) -> list[tuple[Tensor, Tensor]]:
-    stack = _Stack.of(tries, problem)
-    weights = torch.stack([one.weight for one in tries]).clone().requires_grad_()
-    biases = torch.stack([one.bias for one in tries]).clone().requires_grad_()
-    optimizer = torch.optim.Adam([weights, biases], lr=settings.learning_rate)
-    count = len(problem.features)
-    batches = math.ceil(count / settings.batch_size)
-    rates = _learning_rates(settings, batches)
-    order = torch.Generator().manual_seed(settings.seed)
-    best = torch.full((len(tries),), -1.0, device=weights.device)
-    best_weights, best_biases = weights.detach().clone(), biases.detach().clone()
-    waited = torch.zeros(len(tries), dtype=torch.int64, device=weights.device)
-    for epoch in range(settings.epochs):
-        permutation = torch.randperm(count, generator=order).to(problem.features.device)
-        for number, rows in enumerate(permutation.split(settings.batch_size)):
-            for group in optimizer.param_groups:
-                group["lr"] = rates[epoch * batches + number]
-            loss = stack.loss(problem.features[rows], problem.labels[rows], weights, biases)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        with torch.no_grad():
-            accuracy = _accuracy(problem, *stack.fold(weights, biases))
-            better = (accuracy > best) & (waited < settings.patience)
-            best = torch.where(better, accuracy, best)
-            best_weights[better], best_biases[better] = weights[better], biases[better]
-            waited = torch.where(better, 0, waited + 1)
-        if not (waited < settings.patience).any():
-            break
-    with torch.no_grad():
-        return list(zip(*stack.fold(best_weights, best_biases), strict=True))
+def _is_large(problem: EditProblem, settings: TrainSettings) -> bool:
+    return len(problem.features) * problem.weight.numel() > settings.halve_above
+
+
+def _chunks(waiting: Sequence[int], groups: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Tries to train together: as many whole groups as the memory allows, and one at least."""
+    most = min(_TOGETHER, _TOGETHER_WEIGHTS // size)
+    members: dict[int, list[int]] = {}
+    for position in waiting:
+        members.setdefault(groups[position], []).append(position)
+    chunk: list[int] = []
+    for group in members.values():
+        if chunk and len(chunk) + len(group) > most:
+            yield chunk
+            chunk = []
+        chunk = chunk + group
+    if chunk:
+        yield chunk
+
+
+class _Race:
+    """The training of some tries, known by their positions: those still running, and the best layer of each so far."""
+
+    def __init__(self, problem: EditProblem, tries: Mapping[int, Try], settings: TrainSettings) -> None:
+        self.running = list(tries)
+        self.best: dict[int, Layer] = {}
+        self._problem, self._tries, self._settings = problem, tries, settings
+        self._in_contest = set(tries)
+        self._accuracy = dict.fromkeys(tries, -1.0)
+        self._waited = dict.fromkeys(tries, 0)
+        self._order = torch.Generator().manual_seed(settings.seed)
+        self._rates = _learning_rates(settings, math.ceil(len(problem.features) / settings.batch_size))
+        self._stack = Stack.of(list(tries.values()))
+        self._weights, self._biases = (one.requires_grad_() for one in self._stack.start(list(tries.values())))
+        self._optimizer = torch.optim.Adam([self._weights, self._biases], fused=True)
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train on every sample once, keep what got better, and let go of what has waited too long for it."""
+        problem, size = self._problem, self._settings.batch_size
+        permutation = torch.randperm(len(problem.features), generator=self._order).to(problem.features.device)
+        rates = iter(self._rates[epoch * math.ceil(len(permutation) / size) :])
+        for rows in permutation.split(size):
+            self._optimizer.param_groups[0]["lr"] = next(rates)
+            batch = problem.features[rows], problem.labels[rows]
+            with torch.no_grad():
+                self._weights.grad, self._biases.grad = self._stack.gradients(batch, self._weights, self._biases)
+            self._optimizer.step()
+        self._keep_best()
+        self._stop(one for one in self.running if self._waited[one] >= self._settings.patience)
+
+    def halve(self, contest: Contest) -> None:
+        """Stop the worse half of each group, by the selection rule."""
+        groups: dict[int, list[int]] = {}
+        for position in sorted(self._in_contest):
+            groups.setdefault(contest.groups[position], []).append(position)
+        for members in groups.values():
+            scores = [self._score(position) for position in members]
+            order = rank(scores, contest.original, average_tolerance=contest.average_tolerance)
+            self._in_contest -= {members[k] for k in order[max(1, len(members) // 2) :]}
+        self._stop(one for one in self.running if one not in self._in_contest)
+
+    def _score(self, position: int) -> Score:
+        weight, bias = shift_bias(self._problem, self.best[position], self._tries[position].shift)
+        features, labels = self._problem.validation_features, self._problem.validation_labels
+        return score_layer(weight, bias, features=features, labels=labels)
+
+    @torch.no_grad()
+    def _keep_best(self) -> None:
+        weights, biases = self._stack.fold(self._weights, self._biases)
+        for row, accuracy in enumerate(_accuracy(self._problem, weights, biases)):
+            position = self.running[row]
+            self._waited[position] += 1
+            if accuracy > self._accuracy[position]:
+                self.best[position] = (weights[row].clone(), biases[row].clone())
+                self._accuracy[position], self._waited[position] = accuracy, 0
+
+    def _stop(self, positions: Iterable[int]) -> None:
+        gone = set(positions)
+        if not gone:
+            return
+        rows = [row for row, position in enumerate(self.running) if position not in gone]
+        self.running = [self.running[row] for row in rows]
+        if not rows:
+            return
+        self._stack = Stack.of([self._tries[position] for position in self.running])
+        before = self._weights, self._biases
+        self._weights, self._biases = (one.detach()[rows].requires_grad_() for one in before)
+        kept = torch.optim.Adam([self._weights, self._biases], fused=True)
+        for old, new in zip(before, (self._weights, self._biases), strict=True):
+            known = self._optimizer.state[old]
+            moments = {name: known[name][rows] for name in ("exp_avg", "exp_avg_sq")}
+            kept.state[new] = {"step": known["step"], **moments}
+        self._optimizer = kept
 
 
 def _learning_rates(settings: TrainSettings, batches: int) -> list[float]:
@@ -95,95 +189,15 @@ def _learning_rates(settings: TrainSettings, batches: int) -> list[float]:
     return rising + falling
 
 
-def _accuracy(problem: EditProblem, weights: Tensor, biases: Tensor) -> Tensor:
-    """Average accuracy (T,) on the validation features of layers (T, C, F), (T, C)."""
+def _accuracy(problem: EditProblem, weights: Tensor, biases: Tensor) -> list[float]:
+    """Average accuracy of each of the layers (T, C, F), (T, C) on the validation features."""
+    flat = weights.flatten(0, 1).T
+    right = torch.zeros(len(biases), device=biases.device)
     rows = max(1, _CHUNK_ELEMENTS // biases.numel())
-    batches = zip(problem.validation_features.split(rows), problem.validation_labels.split(rows), strict=True)
-    right = [_logits(features, weights, biases).argmax(2) == labels for features, labels in batches]
-    return torch.cat(right, 1).float().mean(1)
-
-
-def _logits(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
-    """(T, N, C) of features (N, F), weights (T, C, F), biases (T, C)."""
-    return torch.einsum("nf,tcf->tnc", features, weights) + biases[:, None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stack:
-    """What the tries ask for as tensors with a leading axis of T tries; zeros where a try does not ask.
-
-    Attributes:
-        projection: all projections in one, kept (T, 1, F), left and right (T, F, k), offset (T, F, 1).
-        weight_decay: (T,).
-        silenced: by class index (T, F), neurons silenced in the ratio or counted in the contribution.
-        ratio_weight, target_ratio, contribution_weight: (T,).
-    """
-
-    projection: Projection
-    weight_decay: Tensor
-    silenced: Mapping[int, Tensor]
-    ratio_weight: Tensor
-    target_ratio: Tensor
-    contribution_weight: Tensor
-
-    @classmethod
-    def of(cls, tries: Sequence[Try], problem: EditProblem) -> "_Stack":
-        width, device = problem.weight.shape[1], problem.weight.device
-        rank = max((one.projection.left.shape[1] for one in tries if one.projection), default=0)
-        kept = torch.ones((len(tries), 1, width), device=device)
-        left, right = (torch.zeros((len(tries), width, rank), device=device) for _ in range(2))
-        offset = torch.zeros((len(tries), width, 1), device=device)
-        masks: dict[int, Tensor] = {}
-        for position, one in enumerate(tries):
-            if one.projection is not None:
-                own = one.projection.left.shape[1]
-                kept[position, 0] = one.projection.kept
-                left[position, :, :own], right[position, :, :own] = one.projection.left, one.projection.right
-                offset[position, :, 0] = one.projection.offset
-            asked = one.ratio.silenced if one.ratio else one.contribution
-            for index, mask in asked.items():
-                masks.setdefault(index, torch.zeros((len(tries), width), device=device))[position] = mask.float()
-
-        def column(values: list[float]) -> Tensor:
-            return torch.tensor(values, device=device)
-
-        return cls(
-            Projection(kept, left, right, offset),
-            column([one.weight_decay for one in tries]),
-            masks,
-            column([one.ratio.weight if one.ratio else 0.0 for one in tries]),
-            column([one.ratio.target_ratio if one.ratio else 1.0 for one in tries]),
-            column([float(one.settings["contribution_weight"]) if one.contribution else 0.0 for one in tries]),
-        )
-
-    def fold(self, weights: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
-        """Layers on plain features: (T, C, F) and (T, C)."""
-        silenced = weights * self.projection.kept
-        folded = silenced - (silenced @ self.projection.left) @ self.projection.right.mT
-        return folded, biases + ((silenced - folded) @ self.projection.offset).squeeze(2)
-
-    def loss(self, features: Tensor, labels: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
-        """Sum over the tries, which share no parameter, so that each feels only its own loss."""
-        logits = _logits(features, *self.fold(weights, biases))
-        spread = labels.expand(len(weights), -1)
-        entropy = functional.cross_entropy(logits.flatten(0, 1), spread.flatten(), reduction="none").view(
-            len(weights), -1
-        )
-        total = entropy.mean(1) + 0.5 * self.weight_decay * weights.square().sum((1, 2))
-        for index, mask in self.silenced.items():
-            if self.ratio_weight.any():
-                total = total + self.ratio_weight * self._ratio_distance(features, logits, weights, (index, mask))
-            if self.contribution_weight.any():
-                own = features @ (weights[:, index] * mask).T + biases[:, index]
-                total = total + self.contribution_weight * (own.relu().mean(0) * mask.any(1))
-        return total.sum()
-
-    def _ratio_distance(self, features: Tensor, logits: Tensor, weights: Tensor, cell: tuple[int, Tensor]) -> Tensor:
-        """Eq. (8): || P_c - target_ratio ||_2 over the batch, one for each try (T,)."""
-        index, mask = cell
-        without = logits - torch.einsum("nf,tcf->tnc", features, weights * mask[:, None])
-        log_ratio = logits.log_softmax(2)[..., index] - without.log_softmax(2)[..., index]
-        ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
-        distance = (ratio - self.target_ratio[:, None]) * mask.any(1, keepdim=True)
-        scale = math.sqrt(len(features) / REFERENCE_BATCH)
-        return (distance.square().sum(1) + 1e-12).sqrt() / scale
+    for features, labels in zip(
+        problem.validation_features.split(rows), problem.validation_labels.split(rows), strict=True
+    ):
+        logits = (features @ flat).view(len(features), *biases.shape) + biases
+        right += (logits.argmax(2) == labels[:, None]).sum(0)
+    found: list[float] = (right / len(problem.validation_labels)).tolist()
+    return found

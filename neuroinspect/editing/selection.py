@@ -22,8 +22,9 @@ class Score:
 def score_layer(weight: Tensor, bias: Tensor, *, features: Tensor, labels: Tensor) -> Score:
     """Score a decision layer (C, F), (C,) on features (N, F), labels (N,); classes without samples do not count."""
     right = ((features @ weight.T + bias).argmax(1) == labels).double()
-    classes = [right[labels == index].mean() for index in labels.unique()]
-    return Score(float(right.mean()), float(torch.stack(classes).min()))
+    counts = torch.bincount(labels)
+    shares = torch.bincount(labels, weights=right)[counts > 0] / counts[counts > 0]
+    return Score(float(right.mean()), float(shares.min()))
 
 
 def is_eligible(score: Score, original: Score, *, average_tolerance: float) -> bool:
@@ -33,9 +34,16 @@ def is_eligible(score: Score, original: Score, *, average_tolerance: float) -> b
 
 def select(scores: Sequence[Score], original: Score, *, average_tolerance: float) -> int:
     """Position of the chosen score; where none is eligible, of the highest average."""
-    eligible = [
-        k for k, score in enumerate(scores) if is_eligible(score, original, average_tolerance=average_tolerance)
-    ]
-    if eligible:
-        return max(eligible, key=lambda k: (scores[k].worst_class, scores[k].average, -k))
-    return max(range(len(scores)), key=lambda k: (scores[k].average, scores[k].worst_class, -k))
+    return rank(scores, original, average_tolerance=average_tolerance)[0]
+
+
+def rank(scores: Sequence[Score], original: Score, *, average_tolerance: float) -> list[int]:
+    """Positions of the scores, the one that is chosen first: eligible ones before the others."""
+
+    def key(position: int) -> tuple[bool, float, float]:
+        score = scores[position]
+        if is_eligible(score, original, average_tolerance=average_tolerance):
+            return False, -score.worst_class, -score.average
+        return True, -score.average, -score.worst_class
+
+    return sorted(range(len(scores)), key=key)

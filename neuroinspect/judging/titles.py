@@ -7,16 +7,21 @@ TITLES: Final[Mapping[str, str]] = {
     "original": "Original",
     "retrain": "Retrain-only",
     "bias": "Bias shift",
+    "cue_erasure": "Cue erasure",
+    "ablate_refit": "Ablate and refit",
     "ratio": "The paper's edit",
     "con": "Contribution penalty",
-    "ablate_refit": "Ablate and refit",
-    "cue_erasure": "Cue erasure",
+    "silencing": "Silencing",
+    "class_weighting": "Class weighting",
+    "focal": "Focal loss",
 }
 
 
 def title_of(method: str) -> str:
     """The title of a method; one from outside is called by its name."""
-    return TITLES.get(method, method)
+    base = method.removesuffix("+bias")
+    title = TITLES.get(base, base)
+    return title if base == method else f"{title}, then a bias shift"
 
 
 def refusals(refused: Mapping[str, str]) -> list[str]:

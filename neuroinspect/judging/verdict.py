@@ -13,7 +13,11 @@ from typing import Any, Literal
 
 from neuroinspect.judging.titles import refusals, title_of
 
-PRESPECIFIED = ("cue_erasure", "ablate_refit", "ratio", "con")
+PRESPECIFIED = tuple(
+    name
+    for method in ("cue_erasure", "ablate_refit", "ratio", "con", "silencing")
+    for name in (method, f"{method}+bias")
+)
 Status = Literal["nothing_to_explain", "nothing_found", "found_and_helped", "found_no_gain"]
 
 

@@ -37,6 +37,9 @@ METHOD_MEANINGS: Final[Mapping[str, str]] = {
     "ablate_refit": "The chosen neurons and their family silenced, the rest of the decision layer refitted.",
     "cue_erasure": "The direction the chosen neurons mark is erased from the features, the decision layer refitted.",
     "con": "The class's output from the chosen neurons alone is pushed to zero.",
+    "silencing": "The class's weights for the chosen neurons and their family set to zero, nothing trained.",
+    "class_weighting": "The decision layer retrained with the other classes counting less.",
+    "focal": "The decision layer retrained with sure samples counting less.",
 }
 SPLIT_MEANINGS: Final[Mapping[str, str]] = {
     "train": "the pictures the decision layer was fitted on",

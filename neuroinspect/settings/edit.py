@@ -1,5 +1,7 @@
 """Who chooses, and how the decision layer is edited."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from neuroinspect.settings.base import Settings
@@ -21,16 +23,27 @@ class TrainSettings(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     warm_up: float = Field(default=0.1, ge=0, le=1, description="part of all steps")
     seed: int = Field(default=0, ge=0, description="order of the batches")
+    halve_after: tuple[int, ...] = Field(
+        default=(2, 5),
+        description="epochs after which the worse half of a method's tries stops, where the data are large",
+    )
+    halve_above: int = Field(
+        default=1_000_000_000, ge=0, description="large: more samples x neurons x classes than this"
+    )
 
 
 class EditSettings(Settings):
     """How the decision layer is edited (method section 4). Each method has as many tries as every other."""
 
     methods: tuple[str, ...] = Field(
-        default=("ratio", "bias", "ablate_refit", "cue_erasure"),
-        description="also: con, and methods registered from outside",
+        default=("cue_erasure", "ablate_refit", "ratio", "bias"),
+        description="also: con, silencing, class_weighting, focal; METHOD+bias; methods registered from outside",
     )
     train: TrainSettings = TrainSettings()
+    ratio_form: Literal["sum", "mean"] = Field(
+        default="sum",
+        description="eq. 8 for several classes: their norms summed, or one mean ratio (the authors' Waterbirds)",
+    )
     ratio_weights: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
     target_ratio: float | None = Field(
         default=1.0, gt=0, description="o of eq. 8; none: the authors' rule at the mean features"
@@ -41,6 +54,10 @@ class EditSettings(Settings):
     family_sizes: tuple[int, ...] = (0, 5, 10, 15, 25)
     bias_quantiles: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     contribution_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 1.0, 3.0, 10.0), description="of eq. 9")
+    other_class_weights: tuple[float, ...] = Field(
+        default=(0.95, 0.9, 0.8, 0.7, 0.5), description="of class weighting; the paper has 0.9"
+    )
+    focal_gammas: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0, 3.0, 5.0), description="the paper has 2")
     weight_decays: tuple[float, ...] = Field(default=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), description="tries of retrain-only")
     shrinkage: float | None = Field(
         default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate"
@@ -57,6 +74,8 @@ class EditSettings(Settings):
             self.bias_quantiles,
             self.weight_decays,
             self.contribution_weights,
+            self.other_class_weights,
+            self.focal_gammas,
         )
         lengths = {len(grid) for grid in grids}
         if len(lengths) != 1:

@@ -165,7 +165,7 @@ def read_split(run: RunFolder, split: str) -> tuple[Tensor, Tensor]:
         ArtifactError: a file is missing or damaged.
     """
     folder = run.require("extract")
-    features = torch.from_numpy(read_array(folder / f"features.{split}.npy").copy())
+    features = torch.from_numpy(read_array(folder / f"features.{split}.npy"))
     labels = torch.tensor(read_table(folder / f"samples.{split}.parquet")["target"].to_numpy(), dtype=torch.int64)
     return features, labels
 

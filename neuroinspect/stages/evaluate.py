@@ -78,7 +78,7 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, *, progress: Progres
     for split in ("judge", "test"):
         if split in samples:
             judged = JudgedSplit(
-                features=torch.from_numpy(read_array(run.stage("extract") / f"features.{split}.npy").copy()),
+                features=torch.from_numpy(read_array(run.stage("extract") / f"features.{split}.npy")),
                 targets=samples[split]["target"].to_numpy(np.int64),
                 groups=_groups(samples[split]),
                 class_names=classes,
