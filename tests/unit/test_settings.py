@@ -20,7 +20,7 @@ def write(folder: Path, values: object) -> Path:
 
 def test_model_and_data_are_enough():
     params = parse_params(LEAST)
-    assert params.edit.methods == ("ratio", "bias", "ablate_refit", "cue_erasure")
+    assert params.edit.methods == ("cue_erasure", "ablate_refit", "ratio", "bias")
     assert params.review.auto_count == 3
 
 
