@@ -8,7 +8,7 @@ copy shares every parameter that stays the same, and holds new tensors where one
 import copy
 import logging
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from neuroinspect.activation_source import inputs_of
 
 # Of the largest output: far above what another order of sums gives, far below what a wrong fold gives.
 _TOLERANCE = 1e-3
+# The network is the user's: to copy it, or to run its parts elsewhere, may raise any of these.
+_FAILURES = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +51,7 @@ def lean_copy(
             _convert(lean, dtype, channels_last=probe.device.type == "cpu" or dtype is torch.bfloat16)
             if not lean(probe.to(dtype)).isfinite().all():
                 return None
-    except Exception as error:  # the network is the user's: copying or running its parts may raise anything
+    except _FAILURES as error:
         log.info("no lean copy of %s can be made (%s); the network itself is used", type(module).__name__, error)
         return None
     return lean
@@ -77,7 +79,7 @@ def _fold_batch_norms(module: nn.Module, probe: Tensor) -> None:
     names = Counter(id(part) for _, part in module.named_modules(remove_duplicate=False))
     made_by: dict[int, nn.Conv2d] = {}
     taken, calls = Counter[int](), Counter[int]()
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d, int]] = []
+    pairs: list[tuple[nn.Conv2d, nn.Module, int]] = []
     alive: list[object] = []  # so that no address is used twice
 
     def record(part: nn.Module, inputs: tuple[object, ...], output: object) -> None:
@@ -100,8 +102,15 @@ def _fold_batch_norms(module: nn.Module, probe: Tensor) -> None:
             handle.remove()
     paths = {id(part): path for path, part in module.named_modules()}
     for convolution, norm, between in pairs:
-        if taken[between] == calls[id(convolution)] == calls[id(norm)] == names[id(convolution)] == names[id(norm)] == 1:
-            _replace(module, paths[id(convolution)], fuse_conv_bn_eval(convolution, norm).requires_grad_(False))
+        if (
+            taken[between]
+            == calls[id(convolution)]
+            == calls[id(norm)]
+            == names[id(convolution)]
+            == names[id(norm)]
+            == 1
+        ):
+            _replace(module, paths[id(convolution)], fuse_conv_bn_eval(convolution, cast(nn.BatchNorm2d, norm)).requires_grad_(False))
             # timm's variant holds an activation too
             rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
             _replace(module, paths[id(norm)], nn.Sequential(*rest) if rest else nn.Identity())
@@ -140,8 +149,14 @@ class _PackedAttention(nn.MultiheadAttention):
             return super().forward(query, key, value, *args, **named)
         count, tokens, width = query.shape
         packed = functional.linear(query.reshape(count * tokens, width), self.in_proj_weight, self.in_proj_bias)
-        heads = packed.view(count, tokens, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = functional.scaled_dot_product_attention(*heads).transpose(1, 2).reshape(count * tokens, width)
+        queries, keys, values = (
+            packed.view(count, tokens, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        )
+        mixed = (
+            functional.scaled_dot_product_attention(queries, keys, values)
+            .transpose(1, 2)
+            .reshape(count * tokens, width)
+        )
         projected = functional.linear(mixed, self.out_proj.weight, self.out_proj.bias)
         return projected.view(count, tokens, width), None
 

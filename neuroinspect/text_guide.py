@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neuroinspect.errors import ModelError, ModelSpecError, NeuroInspectError, SettingsError, WeightsError
+from neuroinspect.lean_network import lean_copy
 from neuroinspect.model_spec import load_weights, pick_device
 from neuroinspect.settings import GuideSettings
 
@@ -149,6 +150,7 @@ class OpenClipGuide:
         self._tokenizer = tokenizer
         self._image_size = image_size
         self._normalisation = normalisation
+        self._mean, self._std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in normalisation)
         self._name = name
 
     @cached_property
@@ -167,9 +169,21 @@ class OpenClipGuide:
             images = functional.interpolate(
                 images, size=self._image_size, mode="bicubic", align_corners=False, antialias=True
             )
-        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in self._normalisation)
-        embeddings: Tensor = self._model.encode_image((images - mean) / std)  # type: ignore[operator]
+        embeddings: Tensor = self._encode_image((images - self._mean) / self._std)
         return embeddings
+
+    @cached_property
+    def _encode_image(self) -> Callable[[Tensor], Tensor]:
+        """A lean copy of the image tower where it is all of `encode_image`; it shares the weights."""
+        whole: Callable[[Tensor], Tensor] = self._model.encode_image  # type: ignore[assignment]
+        tower = getattr(self._model, "visual", None)
+        if not isinstance(tower, nn.Module):
+            return whole
+        probe = torch.rand((2, 3, *self._image_size), generator=torch.Generator().manual_seed(0)).to(self.device)
+        lean = lean_copy(tower, probe)
+        with torch.no_grad():
+            same = lean is not None and torch.allclose(lean(probe), whole(probe), rtol=1e-3, atol=1e-4)
+        return lean if lean is not None and same else whole
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """Embeddings (T, D)."""

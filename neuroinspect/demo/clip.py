@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from neuroinspect.demo.drawing import BACKGROUNDS, COLOURS, IMAGE_SIZE, OBJECTS
+from neuroinspect.lean_network import lean_copy
 from neuroinspect.settings import GuideSettings
 
 CLIP_WEIGHTS = Path(__file__).parent / "weights" / "clip.safetensors"
@@ -65,6 +66,8 @@ class SceneGuide:
         }
         self._model.load_state_dict(state)
         self._model.eval().requires_grad_(False)
+        probe = torch.linspace(-1, 1, 2 * 3 * IMAGE_SIZE**2).view(2, 3, IMAGE_SIZE, IMAGE_SIZE)
+        self._tower = lean_copy(self._model.visual, probe) or self._model.visual
 
     @property
     def fingerprint(self) -> str:
@@ -73,7 +76,7 @@ class SceneGuide:
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Embeddings (N, 64) of images (N, 3, 64, 64) in [0, 1]."""
-        embedded: Tensor = self._model.encode_image(images * 2 - 1)
+        embedded: Tensor = self._tower(images * 2 - 1)
         return embedded
 
     def encode_texts(self, texts: list[str]) -> Tensor:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neuroinspect.classifier import Classifier
+from neuroinspect.illusion.canvas import Canvas, canvas_for, fit
+from neuroinspect.illusion.networks import Networks
 from neuroinspect.illusion.objectives import illusion_loss, pair_score
-from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectra_of, spectrum_shape
+from neuroinspect.illusion.plateau import Plateau
 from neuroinspect.illusion.silence import redirected_gradients
 from neuroinspect.illusion.transforms import TransformDraws, apply_transforms, draw_transforms, join_draws
 from neuroinspect.settings import IllusionSettings
-from neuroinspect.text_guide import TextGuide, similarity_to
+from neuroinspect.text_guide import similarity_to
 
 Pair = tuple[int, int]
 _BETAS = (0.5, 0.99)
@@ -30,16 +31,14 @@ class Job:
     """What all pictures of one call share.
 
     Attributes:
-        classifier: the model.
-        guide: None leaves the pictures to the classifier.
+        networks: the classifier and the guide, ready to be asked.
         directions: class index to the direction (D,) of its text; empty without a guide.
         settings: of the loop.
         class_weight: gamma; 0 for plain feature visualization.
         seed: of all pictures.
     """
 
-    classifier: Classifier
-    guide: TextGuide | None
+    networks: Networks
     directions: Mapping[int, Tensor]
     settings: IllusionSettings
     class_weight: float
@@ -47,8 +46,22 @@ class Job:
 
     @property
     def image_size(self) -> int:
-        """Side of the pictures."""
-        return self.classifier.preprocessing.image_size
+        """Side of what the classifier sees."""
+        return self.networks.classifier.preprocessing.image_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures are made."""
+        return self.networks.classifier.device
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """The pairs of a batch on the device: neurons (N,), classes (N,), directions (N, D) or None without a guide."""
+
+    neurons: Tensor
+    classes: Tensor
+    directions: Tensor | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,26 +75,19 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """Pictures (N, 3, H, W) on the device, their scores, activation at each step (N, T), and whether each rose (N,)."""
+    """N pictures on the device.
+
+    Attributes:
+        images: (N, 3, H, W) in [0, 1].
+        scores: what the model itself says of them.
+        history: (N, T), activation at each step; NaN after a picture stopped.
+        risen: (N,), whether the activation is above that of the start.
+    """
 
     images: Tensor
     scores: Scores
     history: Tensor
     risen: Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Canvas:
-    """From spectra to pictures: the amplitude of each frequency, and the pictures (N, 3, H, W) started from or None."""
-
-    scale: Tensor
-    start: Tensor | None
-    reach: float
-
-    def images(self, spectra: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in [0, 1], no colour further than the reach from where it started; differentiable."""
-        images = images_from(spectra, self.scale)
-        return images if self.start is None or self.reach == 1 else torch.lerp(self.start, images, self.reach)
 
 
 def optimize(job: Job, pairs: Sequence[Pair], restart: int, *, start: Tensor | None = None) -> Finished:
@@ -94,56 +100,67 @@ def optimize(job: Job, pairs: Sequence[Pair], restart: int, *, start: Tensor | N
         start: pictures (N, 3, H, W) in [0, 1] to start from instead of noise.
     """
     job = replace(job, class_weight=job.class_weight * _RETREAT**restart)
-    settings, device = job.settings, job.classifier.device
-    scale = frequency_scale(job.image_size, decay_power=settings.decay_power).to(device)
-    start = None if start is None else start.to(device)
-    canvas = Canvas(scale, start, settings.start_reach)
-    spectra, draws = _start(job, pairs, restart)
-    if start is not None:
-        spectra = spectra_of(start, scale).requires_grad_()
-    with torch.no_grad():
-        before = score(job, pairs, canvas.images(spectra)).activation
+    settings, targets = job.settings, _targets(job, pairs)
+    canvas = canvas_for(job.image_size, settings, device=job.device, start=start)
+    spectra, draws = _start(job, pairs, restart, canvas)
+    before = final_scores(job, targets, canvas.images(spectra.detach())).activation
     rate = settings.learning_rate
-    optimizer = torch.optim.AdamW([spectra], lr=rate, betas=_BETAS, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW([spectra], lr=rate, betas=_BETAS, weight_decay=settings.weight_decay, fused=True)
+    plateau = Plateau(settings.plateau, len(pairs), device=job.device)
     history = []
     warm_steps = round(settings.warm_up * settings.steps)
     for step in range(settings.steps):
         optimizer.param_groups[0]["lr"] = rate * learning_rate_factor(step, settings)
-        with redirected_gradients() if step < warm_steps else nullcontext():
+        warm = step < warm_steps
+        with redirected_gradients() if warm else nullcontext():
             images = apply_transforms(canvas.images(spectra), draws.affines[step], draws.colours[step])
-            scores = score(job, pairs, images)
+            scores = score(job, targets, images, plain=warm)
+            value, losses = _values_and_losses(job, scores)
             # Only the spectra: no gradient of any weight is computed, whatever the guide is made of.
-            (spectra.grad,) = torch.autograd.grad(_loss(job, scores), [spectra])
+            # A sum, not a mean: the gradient of a picture must not depend on how many there are.
+            (gradient,) = torch.autograd.grad(losses.sum(), [spectra])
+        # The fused optimizer takes one layout for both.
+        spectra.grad = gradient.contiguous()
+        reached = spectra.detach().clone() if plateau.watches else None
         optimizer.step()
-        history.append(scores.activation.detach())
+        activation = scores.activation.detach()
+        if reached is not None:
+            spectra.data = torch.where(plateau.stopped[:, None, None, None, None], reached, spectra.data)
+            activation = activation.masked_fill(plateau.stopped, torch.nan)
+        history.append(activation)
+        if plateau.all_stopped(step, value):
+            break
     with torch.no_grad():
         images = canvas.images(spectra)
-        scores = score(job, pairs, images)
-    return Finished(images, scores, torch.stack(history, 1), scores.activation > before)
+    scores = final_scores(job, targets, images)
+    missing = history[:1] and [torch.full_like(history[0], torch.nan)] * (settings.steps - len(history))
+    return Finished(images, scores, torch.stack(history + missing, 1), scores.activation > before)
 
 
 def forward(job: Job, pair: Pair, count: int) -> Tensor:
     """Loss of one pass over `count` grey pictures of a pair, with its graph: what a step keeps in memory."""
-    device = job.classifier.device
-    scale = frequency_scale(job.image_size, decay_power=job.settings.decay_power).to(device)
-    spectra = torch.zeros((count, *spectrum_shape(job.image_size)), device=device, requires_grad=True)
+    canvas = canvas_for(job.image_size, job.settings, device=job.device)
+    spectra = torch.zeros((count, *canvas.shape), device=job.device, requires_grad=True)
     with redirected_gradients():
-        return _loss(job, score(job, [pair] * count, images_from(spectra, scale)))
+        scores = score(job, _targets(job, [pair] * count), canvas.images(spectra), plain=True)
+        return _values_and_losses(job, scores)[1].sum()
 
 
-def score(job: Job, pairs: Sequence[Pair], images: Tensor) -> Scores:
-    """What the networks say of images (N, 3, H, W) in [0, 1], one for each pair; differentiable."""
-    neurons, classes = torch.tensor(pairs, device=images.device).T
-    features, logits = job.classifier.features_and_logits(job.classifier.normalize(images))
-    similarity = None
-    if job.guide is not None:
-        directions = torch.stack([job.directions[class_index] for _, class_index in pairs])
-        similarity = similarity_to(job.guide, images, directions)
-    return Scores(
-        activation=features.gather(1, neurons[:, None])[:, 0],
-        class_logit=logits.gather(1, classes[:, None])[:, 0],
-        similarity=similarity,
-    )
+def score(job: Job, targets: Targets, images: Tensor, *, plain: bool = False) -> Scores:
+    """What the networks say of images (N, 3, H, W) in [0, 1]; differentiable. For `plain` see `Networks`."""
+    features, logits = job.networks.features_and_logits(images, plain=plain)
+    return _picked(targets, features, logits, job.networks.similarity(images, targets.directions))
+
+
+def final_scores(job: Job, targets: Targets, images: Tensor) -> Scores:
+    """What the model itself, not its lean copy, and the guide say of images (N, 3, H, W) in [0, 1]."""
+    classifier, guide = job.networks.classifier, job.networks.guide
+    with torch.no_grad():
+        features, logits = classifier.features_and_logits(classifier.normalize(fit(images, job.image_size)))
+        similarity = None
+        if guide is not None and targets.directions is not None:
+            similarity = similarity_to(guide, images, targets.directions)
+    return _picked(targets, features, logits, similarity)
 
 
 def learning_rate_factor(step: int, settings: IllusionSettings) -> float:
@@ -158,18 +175,34 @@ def pair_generator(seed: int, pair: Pair, restart: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def _start(job: Job, pairs: Sequence[Pair], restart: int) -> tuple[Tensor, TransformDraws]:
+def _targets(job: Job, pairs: Sequence[Pair]) -> Targets:
+    neurons, classes = torch.tensor(pairs, device=job.device).T
+    directions = None
+    if job.networks.guide is not None:
+        directions = torch.stack([job.directions[class_index] for _, class_index in pairs])
+    return Targets(neurons, classes, directions)
+
+
+def _picked(targets: Targets, features: Tensor, logits: Tensor, similarity: Tensor | None) -> Scores:
+    return Scores(
+        activation=features.gather(1, targets.neurons[:, None])[:, 0],
+        class_logit=logits.gather(1, targets.classes[:, None])[:, 0],
+        similarity=similarity,
+    )
+
+
+def _start(job: Job, pairs: Sequence[Pair], restart: int, canvas: Canvas) -> tuple[Tensor, TransformDraws]:
     spectra, draws = [], []
     for pair in pairs:
         generator = pair_generator(job.seed, pair, restart)
-        noise = torch.randn(spectrum_shape(job.image_size), generator=generator)
+        noise = torch.randn(canvas.shape, generator=generator)
         spectra.append(noise * job.settings.start_deviation)
         draws.append(draw_transforms(job.settings, generator=generator))
-    device = job.classifier.device
-    return torch.stack(spectra).to(device).requires_grad_(), join_draws(draws).to(device)
+    begun = canvas.spectra()
+    chosen = torch.stack(spectra).to(job.device) if begun is None else begun
+    return chosen.contiguous().requires_grad_(), join_draws(draws).to(job.device)
 
 
-def _loss(job: Job, scores: Scores) -> Tensor:
+def _values_and_losses(job: Job, scores: Scores) -> tuple[Tensor, Tensor]:
     value = pair_score(scores.activation, scores.class_logit, class_weight=job.class_weight)
-    # A sum, not a mean: the gradient of a picture must not depend on how many there are.
-    return illusion_loss(value, scores.similarity, guide_offset=job.settings.guide_offset).sum()
+    return value, illusion_loss(value, scores.similarity, guide_offset=job.settings.guide_offset)

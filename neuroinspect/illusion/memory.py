@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from neuroinspect.errors import ModelError
+
 # Beside what is saved for the backward pass there are the gradients on their way and the workspace of convolutions.
 _WORKSPACE = 1.5
 _MEGABYTE = 2**20
@@ -42,8 +44,36 @@ def images_under_cap(compute: Callable[[int], Tensor], *, cap_mb: int, wanted: i
     Returns:
         An even number up to `wanted`; 1 where two pictures are over the cap, with a warning in the log where one is.
     """
-    each = (saved_bytes(lambda: compute(2)) - saved_bytes(lambda: compute(1))) * _WORKSPACE / _MEGABYTE
+    try:
+        each = (saved_bytes(lambda: compute(2)) - saved_bytes(lambda: compute(1))) * _WORKSPACE / _MEGABYTE
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return 1
     if each > cap_mb:
         log.warning("one picture needs about %d MB, over memory_cap_mb = %d; they are made one by one", each, cap_mb)
     fitting = min(wanted, int(cap_mb / max(each, 1 / _MEGABYTE)))
     return max(1, fitting - fitting % 2)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory was short; the allocator of the CPU raises a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def smaller_batch(size: int, device: torch.device) -> int:
+    """Half a batch that did not fit, even or 1.
+
+    Raises:
+        ModelError: it was a single picture.
+    """
+    if size <= 1:
+        raise ModelError(
+            f"not even one picture fits into the memory of {device} together with the model and the guide; free memory, "
+            "take a smaller guide, or set `device: cpu`"
+        )
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = max(1, size // 2 - size // 2 % 2)
+    log.warning("a batch of %d pictures does not fit into memory; going on with %d", size, half)
+    return half

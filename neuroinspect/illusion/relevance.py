@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from neuroinspect.classifier import Classifier
 from neuroinspect.errors import FeaturesError
+from neuroinspect.illusion.canvas import fit
 
 _TOP_CLASSES = 20
 _BATCH = 16
@@ -33,7 +34,7 @@ class Pictured(Protocol):
 
     @property
     def image(self) -> Tensor:
-        """(3, H, W) in [0, 1]."""
+        """(3, H, W) in [0, 1], of the classifier's size or larger."""
         ...
 
 
@@ -100,12 +101,13 @@ def _batch_relevance(illusions: Sequence[Pictured], classifier: Classifier, clas
     neurons = torch.tensor([illusion.neuron for illusion in illusions], device=images.device)
     classes = torch.tensor([illusion.class_index for illusion in illusions], device=images.device)
     with torch.no_grad():
-        whole = classifier.normalize(images)
+        side = classifier.preprocessing.image_size
+        whole = classifier.normalize(fit(images, side))
         maps = classifier.activation_maps(whole, neurons)
         masks = pixel_masks(maps, image_size=images.shape[-1], threshold=0.25, dim=0.0)
         likeness = _cosines(classifier.features(whole), class_features)
         likeness_of_pixels = _cosines(
-            classifier.features(classifier.normalize(images * masks[:, None])), class_features
+            classifier.features(classifier.normalize(fit(images * masks[:, None], side))), class_features
         )
     return relevance_from(likeness, likeness_of_pixels, classes).cpu()
 

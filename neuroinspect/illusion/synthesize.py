@@ -2,7 +2,7 @@
 
 Reference: Ju, Park, Lee 2023, "NeuroInspect", CLIP-Illusion. Against the released loop: pairs of any neurons and classes
 in one batch, no gradient of weights, each class text encoded once, one random transform for each picture, silent neurons
-woken, and a bound on the memory.
+woken, a lean copy of the backbone, and a bound on the memory.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from neuroinspect.classifier import Classifier
 from neuroinspect.errors import DataError, FeaturesError, ModelError
+from neuroinspect.illusion.canvas import fit
 from neuroinspect.illusion.loop import Finished, Job, Pair, forward, optimize
-from neuroinspect.illusion.memory import images_under_cap
+from neuroinspect.illusion.memory import images_under_cap, is_out_of_memory, smaller_batch
+from neuroinspect.illusion.networks import prepare_networks
 from neuroinspect.illusion.objectives import Objective
 from neuroinspect.illusion.relevance import pixel_masks
 from neuroinspect.settings import GuideSettings, IllusionSettings
@@ -28,13 +30,13 @@ class Illusion:
     Attributes:
         neuron: coordinate of the penultimate features.
         class_index: the class.
-        image: (3, H, W) in [0, 1].
+        image: (3, H, W) in [0, 1]; larger than what the classifier sees where `settings.min_canvas` is.
         pixel_mask: (H, W), 1 where the neuron looks, 0.5 elsewhere.
         activation: of the neuron on the finished picture.
         class_logit: of the class on the finished picture.
         guide_similarity: cosine of finished picture and class text; None without a guide.
         restarts: 0 for the first try; at each further one other noise was taken and the class weight divided by 10.
-        history: (T,), activation on the transformed picture at each step.
+        history: (T,), activation on the transformed picture at each step; NaN after it stopped at a plateau.
     """
 
     neuron: int
@@ -92,33 +94,40 @@ def synthesize(
     if not pairs:
         return []
     job = _job(classifier, pairs, guide, settings, generator.initial_seed(), objective)
-    chunk = images_under_cap(
-        lambda count: forward(job, pairs[0], count), cap_mb=settings.memory_cap_mb, wanted=len(pairs) + len(pairs) % 2
-    )
+    wanted = len(pairs) + len(pairs) % 2
+    chunk = images_under_cap(lambda count: forward(job, pairs[0], count), cap_mb=settings.memory_cap_mb, wanted=wanted)
     best: dict[int, Illusion] = {}
     waiting = list(range(len(pairs)))
     for restart in range(settings.restarts + 1):
         silent: list[int] = []
-        for first in range(0, len(waiting), chunk):
-            places = waiting[first : first + chunk]
-            batch = _even(places, chunk)
-            begun = None if start is None else start[batch]
-            finished = optimize(job, [pairs[place] for place in batch], restart, start=begun)
-            for place, attempt in zip(
-                places, _illusions(job, [pairs[place] for place in batch], finished), strict=False
-            ):
+        while waiting:
+            places = waiting[:chunk]
+            tried = _attempts(job, pairs, _even(places, chunk), restart, start)
+            if tried is None:
+                chunk = smaller_batch(chunk, classifier.device)
+                continue
+            waiting = waiting[len(places) :]
+            for place, (attempt, risen) in zip(places, tried, strict=False):
                 if place not in best or attempt.activation > best[place].activation:
                     best[place] = replace(attempt, restarts=restart)
-            risen = dict(zip(places, finished.risen.tolist(), strict=False))
-            silent += [
-                place
-                for place in places
-                if not (risen[place] if floors is None else best[place].activation >= floors[place])
-            ]
+                if not (risen if floors is None else best[place].activation >= floors[place]):
+                    silent.append(place)
         waiting = silent
-        if not waiting:
-            break
     return [best[place] for place in range(len(pairs))]
+
+
+def _attempts(
+    job: Job, pairs: Sequence[Pair], places: Sequence[int], restart: int, start: Tensor | None
+) -> list[tuple[Illusion, bool]] | None:
+    """Pictures of the pairs at some places and whether each rose; None where they do not fit into memory together."""
+    batch = [pairs[place] for place in places]
+    try:
+        finished = optimize(job, batch, restart, start=None if start is None else start[list(places)])
+        return list(zip(_illusions(job, batch, finished), finished.risen.tolist(), strict=True))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def _even(places: list[int], chunk: int) -> list[int]:
@@ -164,25 +173,28 @@ def _job(
     seed: int,
     objective: Objective,
 ) -> Job:
-    if objective is Objective.FEATURE_VISUALIZATION:
-        return Job(classifier, None, {}, settings, class_weight=0.0, seed=seed)
-    if guide is None or objective is Objective.WITHOUT_GUIDE:
-        return Job(classifier, None, {}, settings, class_weight=settings.class_weight, seed=seed)
-    if not isinstance(guide, GuidedTexts):
-        guide = bind_texts(guide, classifier.class_names, GuideSettings())
-    directions = {
-        index: class_direction(guide.guide, guide.texts[index], guide.templates).to(classifier.device)
-        for index in sorted({class_index for _, class_index in pairs})
-    }
-    return Job(classifier, guide.guide, directions, settings, class_weight=settings.class_weight, seed=seed)
+    alone = objective is Objective.FEATURE_VISUALIZATION
+    class_weight, seen_by, directions = (0.0 if alone else settings.class_weight), None, {}
+    if guide is not None and objective is Objective.ILLUSION:
+        if not isinstance(guide, GuidedTexts):
+            guide = bind_texts(guide, classifier.class_names, GuideSettings())
+        seen_by = guide.guide
+        directions = {
+            index: class_direction(seen_by, guide.texts[index], guide.templates).to(classifier.device)
+            for index in sorted({class_index for _, class_index in pairs})
+        }
+    return Job(
+        prepare_networks(classifier, seen_by, settings), directions, settings, class_weight=class_weight, seed=seed
+    )
 
 
 def _illusions(job: Job, pairs: Sequence[Pair], finished: Finished) -> list[Illusion]:
     images, scores = finished.images, finished.scores
     neurons = torch.tensor([neuron for neuron, _ in pairs], device=images.device)
+    classifier = job.networks.classifier
     with torch.no_grad():
-        maps = job.classifier.activation_maps(job.classifier.normalize(images), neurons)
-        masks = pixel_masks(maps, image_size=job.image_size)
+        maps = classifier.activation_maps(classifier.normalize(fit(images, job.image_size)), neurons)
+        masks = pixel_masks(maps, image_size=images.shape[-1])
     similarity = [None] * len(pairs) if scores.similarity is None else scores.similarity.tolist()
     return [
         Illusion(

@@ -1,14 +1,28 @@
 """How neurons are shown."""
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
 
 from neuroinspect.settings.base import Settings
+
+QUALITIES = {"preview": 300, "normal": 450, "final": 650}
+
+
+def _steps(value: object) -> object:
+    return QUALITIES.get(value, value) if isinstance(value, str) else value
+
+
+Steps = Annotated[int, BeforeValidator(_steps, json_schema_input_type=int | Literal["preview", "normal", "final"])]
 
 
 class IllusionSettings(Settings):
     """CLIP-Illusion (method section 2)."""
 
-    steps: int = Field(default=450, ge=1, description="300 preview, 450 normal, 650 final")
+    steps: Steps = Field(default=450, ge=1, description="a number, or preview (300), normal (450), final (650)")
+    plateau: int = Field(
+        default=0, ge=0, description="stop a picture whose score rose by less than 1 % over so many steps; 0 = never"
+    )
     class_weight: float = Field(
         default=0.5, ge=0, le=1, description="gamma: how much of the class logit is in the picture"
     )
@@ -33,6 +47,14 @@ class IllusionSettings(Settings):
         default=0.1, ge=0, le=1, description="part of the steps with gradients passed through silent ReLUs"
     )
     restarts: int = Field(default=2, ge=0, description="other noise for a neuron that stays silent")
+    min_canvas: int = Field(
+        default=1, ge=1, le=1024, description="least side of the pictures; a smaller classifier sees them shrunk"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="of the backbone while pictures are made; auto: bfloat16 where it was measured to help",
+    )
+    compile: bool = Field(default=False, description="torch.compile the backbone; pays off in long runs")
     memory_cap_mb: int = Field(default=2048, ge=64)
 
 

@@ -12,11 +12,12 @@ from neuroinspect.artifacts import content_hash, read_tensors, write_tensors
 from neuroinspect.classifier import Classifier
 from neuroinspect.errors import ArtifactError
 from neuroinspect.illusion import Illusion, Objective, synthesize
+from neuroinspect.illusion.networks import resolve_precision
 from neuroinspect.settings import IllusionSettings
 from neuroinspect.text_guide import GuidedTexts
 
 # Raise it when the same key gives another picture.
-ILLUSION_VERSION = 1
+ILLUSION_VERSION = 2
 log = logging.getLogger(__name__)
 
 
@@ -84,7 +85,8 @@ class IllusionMaker:
             "objective": str(objective),
             "guide": guide_key(self.guide, wish.class_index) if objective is Objective.ILLUSION else None,
             # How many pictures are made at once does not change them.
-            "settings": self.settings.model_dump(mode="json", exclude={"memory_cap_mb"}),
+            "settings": self.settings.model_dump(mode="json", exclude={"memory_cap_mb", "precision"}),
+            "precision": resolve_precision(self.classifier, self.settings.precision),
             "seed": self.seed,
         }
         return self.folder / f"{content_hash(key)}.safetensors"

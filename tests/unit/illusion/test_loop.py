@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from neuroinspect.illusion.loop import Job, learning_rate_factor, optimize, pair_generator
+from neuroinspect.illusion.networks import prepare_networks
 from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectrum_shape
 from neuroinspect.illusion.transforms import apply_transforms, draw_transforms
 from neuroinspect.settings import IllusionSettings
@@ -23,10 +24,11 @@ def slow_picture(job: Job, pair: tuple[int, int], restart: int) -> torch.Tensor:
     for step in range(settings.steps):
         spectrum.requires_grad_()
         image = apply_transforms(images_from(spectrum[None], scale), draws.affines[step], draws.colours[step])
-        features, logits = job.classifier.features_and_logits(job.classifier.normalize(image))
+        classifier, guide = job.networks.classifier, job.networks.guide
+        features, logits = classifier.features_and_logits(classifier.normalize(image))
         value = features[0, neuron] + job.class_weight / 10**restart * logits[0, class_index]
-        if job.guide is not None and value > 0:
-            cosine = torch.cosine_similarity(job.guide.encode_images(image)[0], job.directions[class_index], dim=0)
+        if guide is not None and value > 0:
+            cosine = torch.cosine_similarity(guide.encode_images(image)[0], job.directions[class_index], dim=0)
             value = torch.clamp(cosine + settings.guide_offset, min=settings.guide_offset) * value
         (slope,) = torch.autograd.grad(-value, spectrum)
         spectrum = spectrum.detach()
@@ -44,7 +46,7 @@ def slow_picture(job: Job, pair: tuple[int, int], restart: int) -> torch.Tensor:
 def test_a_batch_equals_the_slow_twin_picture_by_picture(guided, restart):
     guide = ColourGuide() if guided else None
     directions = {1: torch.eye(3)[0], 2: torch.eye(3)[2]} if guided else {}
-    job = Job(small_classifier(), guide, directions, SETTINGS, class_weight=0.5, seed=4)
+    job = Job(prepare_networks(small_classifier(), guide, SETTINGS), directions, SETTINGS, class_weight=0.5, seed=4)
     pairs = [(0, 1), (3, 2), (5, 1), (0, 2)]
     finished = optimize(job, pairs, restart)
     for image, pair in zip(finished.images, pairs, strict=True):
