@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from neuroinspect.activation_source import inputs_of
+from neuroinspect.hooks import inputs_of
 
 # Of the largest output: far above what another order of sums gives, far below what a wrong fold gives.
 _TOLERANCE = 1e-3
@@ -110,7 +110,11 @@ def _fold_batch_norms(module: nn.Module, probe: Tensor) -> None:
             == names[id(norm)]
             == 1
         ):
-            _replace(module, paths[id(convolution)], fuse_conv_bn_eval(convolution, cast(nn.BatchNorm2d, norm)).requires_grad_(False))
+            _replace(
+                module,
+                paths[id(convolution)],
+                fuse_conv_bn_eval(convolution, cast(nn.BatchNorm2d, norm)).requires_grad_(False),
+            )
             # timm's variant holds an activation too
             rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
             _replace(module, paths[id(norm)], nn.Sequential(*rest) if rest else nn.Identity())

@@ -33,11 +33,9 @@ class Networks:
     Attributes:
         classifier: the model itself.
         guide: None leaves the pictures to the classifier.
-        backbone: lean copy, from normalised pictures to penultimate features; None: the model itself is asked.
+        backbone: lean copy, from normalised pictures to what the last layer takes; None: the model itself is asked.
         compiled: the backbone as torch.compile made it, or the backbone.
         dtype: of the backbone.
-        shift: mean of the normalisation, (1, 3, 1, 1).
-        spread: its deviation, (1, 3, 1, 1).
     """
 
     classifier: Classifier
@@ -45,8 +43,6 @@ class Networks:
     backbone: nn.Module | None
     compiled: nn.Module | None
     dtype: torch.dtype
-    shift: Tensor
-    spread: Tensor
 
     def features_and_logits(self, images: Tensor, *, plain: bool = False) -> tuple[Tensor, Tensor]:
         """Penultimate features (N, F) and logits (N, C) of images (N, 3, S, S) in [0, 1]; differentiable.
@@ -55,12 +51,12 @@ class Networks:
             images: of the classifier's size, or larger.
             plain: never through torch.compile, which does not see a change of gradients.
         """
-        images = fit(images, self.classifier.preprocessing.image_size)
-        backbone = self.backbone if plain else self.compiled
+        classifier, backbone = self.classifier, self.backbone if plain else self.compiled
+        normalized = classifier.normalize(fit(images, classifier.preprocessing.image_size))
         if backbone is None:
-            return self.classifier.features_and_logits(self.classifier.normalize(images))
-        features = backbone(((images - self.shift) / self.spread).to(self.dtype)).float()
-        layer = self.classifier.decision_layer
+            return classifier.features_and_logits(normalized)
+        features = classifier.last_layer.features(backbone(normalized.to(self.dtype)).float())
+        layer = classifier.decision_layer
         return features, functional.linear(features, layer.weight, layer.bias)
 
     def similarity(self, images: Tensor, directions: Tensor | None) -> Tensor | None:
@@ -75,21 +71,18 @@ class Networks:
 
 def prepare_networks(classifier: Classifier, guide: TextGuide | None, settings: IllusionSettings) -> Networks:
     """Make the lean copy; where none can be had that gives the same features, the model itself is asked."""
-    device, kept = classifier.device, classifier.preprocessing
-    precision = resolve_precision(classifier, settings.precision)
-    shift, spread = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (kept.mean, kept.std))
-    size = kept.image_size
-    images = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(device)
+    precision, size = resolve_precision(classifier, settings.precision), classifier.preprocessing.image_size
+    images = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(classifier.device)
     backbone = lean_copy(
-        classifier.module, classifier.normalize(images), until=classifier.decision_layer, dtype=_DTYPES[precision]
+        classifier.module, classifier.normalize(images), until=classifier.last_layer.own, dtype=_DTYPES[precision]
     )
     # nn.Module.compile changes the module in place, this makes another; torch gives it the type of any callable.
     compiled = cast(nn.Module, torch.compile(backbone)) if settings.compile and backbone is not None else backbone
-    networks = Networks(classifier, guide, backbone, compiled, _DTYPES[precision], shift, spread)
+    networks = Networks(classifier, guide, backbone, compiled, _DTYPES[precision])
     if backbone is None or _agrees(networks, images, _TOLERANCE[precision]):
         return networks
     log.info("the lean copy in %s gives other features; the model itself is asked", precision)
-    return Networks(classifier, guide, None, None, torch.float32, shift, spread)
+    return Networks(classifier, guide, None, None, torch.float32)
 
 
 def resolve_precision(classifier: Classifier, wanted: Literal["auto", "float32", "bfloat16"]) -> Precision:
@@ -109,7 +102,7 @@ def _is_convolutional(classifier: Classifier) -> bool:
     sizes = {nn.Conv2d: 0, nn.Linear: 0}
     for part in classifier.module.modules():
         for kind in sizes:
-            if isinstance(part, kind) and part is not classifier.decision_layer:
+            if isinstance(part, kind) and part is not classifier.last_layer.own:
                 sizes[kind] += sum(parameter.numel() for parameter in part.parameters(recurse=False))
     return sizes[nn.Conv2d] > sizes[nn.Linear]
 
