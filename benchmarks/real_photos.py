@@ -26,9 +26,9 @@ from benchmarks.planted_cue import KNOWN_MOST, KNOWN_PICK, interval
 from neuroinspect.counterfactual import explain_mistakes
 from neuroinspect.editing.comparison import FAMILY_SIZE
 from neuroinspect.editing.controls import placebo_neurons
-from neuroinspect.editing.edit import edit_all
+from neuroinspect.editing.edit import edit_all, plan_edit
 from neuroinspect.editing.problem import EditProblem, make_problem
-from neuroinspect.errors import DataError
+from neuroinspect.errors import DataError, EvidenceError
 from neuroinspect.judging.rows import Judge, JudgedSplit
 from neuroinspect.masking import neuron_family
 from neuroinspect.ranking import rank_neurons
@@ -36,7 +36,7 @@ from neuroinspect.settings import DiagnoseSettings, EditSettings, EvaluateSettin
 
 RESULTS = Path(__file__).parent / "results" / "real_photos.json"
 FIGURES = ("cross_cue_auroc", "class_auroc", "average", "class_accuracy")
-FEWER_PICKS, TOP_RANKED = (1, 2, 3), 3
+FEWER_PICKS, TOP_RANKED, PLACEBO_DRAWS = (1, 2, 3), 3, 3
 Layers = dict[str, list[tuple[Tensor, Tensor]]]
 
 
@@ -53,45 +53,41 @@ def rank_candidates(split: Split, layer: torch.nn.Linear, *, class_index: int) -
     return ranking.insufficient["neuron"].tolist()[: settings.max_neurons], int(wrong.sum())
 
 
-def make_layers(shop: Shop, *, class_index: int, known: Sequence[int], top: Sequence[int], seed: int) -> Layers:
-    """The decision layer of every row of the table; a placebo has several."""
-    problem = _problem(shop, class_index, known or top)
-    problems, methods = {"retrain": problem}, {"retrain": "retrain"}
-
-    def add(name: str, method: str, neurons: Sequence[int]) -> None:
-        problems[name], methods[name] = problem.with_neurons({class_index: neurons}), method
-
+def make_layers(
+    shop: Shop, *, class_index: int, known: Sequence[int], top: Sequence[int], seed: int
+) -> tuple[Layers, dict[str, str]]:
+    """The decision layer of every row of the table, several of a placebo; and why a row was refused."""
+    settings = EditSettings(placebo_draws=PLACEBO_DRAWS)
+    problem = make_problem(
+        (shop.train.features, shop.train.labels),
+        (shop.select.features, shop.select.labels),
+        shop.decision_layer,
+        neurons={class_index: known or top},
+    )
+    wanted: list[tuple[str, str, Sequence[int]]] = []
     if known:
-        for method in ("ratio", "ablate_refit", "cue_erasure"):
-            add(method, method, known)
-        for count in FEWER_PICKS:
-            add(f"cue_erasure from {count}", "cue_erasure", known[:count])
-        for draw, neurons in enumerate(_placebo(problem, seed)):
-            add(f"placebo.{draw}", "cue_erasure", neurons)
-    if top:
-        add(f"cue_erasure from the top {TOP_RANKED}", "cue_erasure", top)
+        wanted += [(method, method, known) for method in ("ratio", "ablate_refit", "cue_erasure")]
+        wanted += [(f"cue_erasure from {count}", "cue_erasure", known[:count]) for count in FEWER_PICKS]
+        wanted += [(f"placebo.{draw}", "cue_erasure", drawn) for draw, drawn in enumerate(_placebo(problem, seed))]
+    wanted.append((f"cue_erasure from the top {TOP_RANKED}", "cue_erasure", top))
+    planned, refused = {"retrain": plan_edit(problem, "retrain", settings=settings)}, {}
+    for name, method, neurons in wanted:
+        try:
+            planned[name] = plan_edit(problem.with_neurons({class_index: neurons}), method, settings=settings)
+        except EvidenceError as error:
+            refused[name] = str(error)
     layers: Layers = {"original": [(problem.weight, problem.bias)]}
-    for name, edit in edit_all(problems, methods, settings=EditSettings()).items():
+    for name, edit in edit_all(planned, settings=settings).items():
         layer = (edit.decision_layer.weight, edit.decision_layer.bias)
         layers.setdefault(name.partition(".")[0], []).append(layer)
-    return layers
-
-
-def _problem(shop: Shop, class_index: int, neurons: Sequence[int]) -> EditProblem:
-    train, select = shop.train, shop.select
-    return make_problem(
-        (train.features, train.labels),
-        (select.features, select.labels),
-        shop.decision_layer,
-        neurons={class_index: neurons or (0,)},
-    )
+    return layers, refused
 
 
 def _placebo(problem: EditProblem, seed: int) -> list[tuple[int, ...]]:
     chosen = [neuron for group in problem.neurons.values() for neuron in group]
     return placebo_neurons(
         count=len(chosen),
-        draws=EditSettings().placebo_draws,
+        draws=PLACEBO_DRAWS,
         num_features=problem.weight.shape[1],
         suspected=neuron_family(problem.validation_features, chosen, size=FAMILY_SIZE),
         chosen=chosen,
@@ -120,13 +116,12 @@ def run_scenario(photos: Photos, *, class_index: int, seed: int) -> dict[str, An
     correlation = label_correlation(shop.select)
     known = [j for j in ranked if correlation[j] > KNOWN_PICK][:KNOWN_MOST]
     top = ranked[:TOP_RANKED]
-    layers = make_layers(shop, class_index=class_index, known=known, top=top, seed=seed)
-    rows = judge_layers(shop, layers, class_index=class_index, class_names=photos.class_names)
+    layers, refused = make_layers(shop, class_index=class_index, known=known, top=top, seed=seed)
     return {
         "seed": seed,
         "class": photos.class_names[class_index],
         "mistakes": mistakes,
-        "picks": known,
-        "label_neurons_in_top": [bool(correlation[j] > KNOWN_PICK) for j in top],
-        "rows": rows,
+        "picks": {"known": known, "top": top},
+        "refused": refused,
+        "rows": judge_layers(shop, layers, class_index=class_index, class_names=photos.class_names),
     }
