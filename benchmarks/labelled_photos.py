@@ -133,7 +133,9 @@ def load_photos(
             validation += [part == "validation"] * len(found)
     classifier = load_classifier("mobilenet:imagenet", python_path=folder, preprocessing=PREPROCESSING, device="cpu")
     label = sale_label(size)
-    key = hashlib.sha256("\n".join([classifier.fingerprint, str(label.tolist()), *(path.name for path in paths)]).encode())
+    key = hashlib.sha256(
+        "\n".join([classifier.fingerprint, str(label.tolist()), *(path.name for path in paths)]).encode()
+    )
     file = None if cache is None else cache / f"photos-{key.hexdigest()[:16]}.safetensors"
     if file is not None and file.is_file():
         kept = load_file(file)

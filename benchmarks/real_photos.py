@@ -10,10 +10,7 @@ intervals are 95 % bootstrap over these scenarios. A refused edit leaves the ret
 gain. Prints the table, keeps it in benchmarks/results/real_photos.json, and exits 1 when a bound fails.
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.labelled_photos import Photos, Shop, Split, label_correlation, load_photos, make_shop, photo_folder
-from benchmarks.planted_cue import KNOWN_MOST, KNOWN_PICK, interval
+from benchmarks.labelled_photos import Photos, Shop, Split, label_correlation, make_shop
+from benchmarks.planted_cue import KNOWN_MOST, KNOWN_PICK
 from neuroinspect.counterfactual import explain_mistakes
 from neuroinspect.editing.comparison import FAMILY_SIZE
 from neuroinspect.editing.controls import placebo_neurons
 from neuroinspect.editing.edit import edit_all, plan_edit
 from neuroinspect.editing.problem import EditProblem, make_problem
-from neuroinspect.errors import DataError, EvidenceError
+from neuroinspect.errors import EvidenceError
 from neuroinspect.judging.rows import Judge, JudgedSplit
 from neuroinspect.masking import neuron_family
 from neuroinspect.ranking import rank_neurons

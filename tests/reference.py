@@ -172,3 +172,10 @@ def authors_target_ratio(
         for neuron in chosen
     ]
     return 1 + max(0.0, min(ratios) - 1) / 3
+
+
+def whitened_cosine(first: NDArray[np.float64], second: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """Cosine of two directions in the metric of covariance^-1, by the inverse itself."""
+    inverse = np.linalg.inv(covariance)
+    lengths = math.sqrt(first @ inverse @ first) * math.sqrt(second @ inverse @ second)
+    return float(first @ inverse @ second) / lengths if lengths > 0 else 0.0

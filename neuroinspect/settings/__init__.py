@@ -3,7 +3,7 @@
 from neuroinspect.settings.base import Settings
 from neuroinspect.settings.data import ChecksSettings, DataSettings, ExtractSettings, ValidateSettings
 from neuroinspect.settings.diagnose import CounterfactualSettings, DiagnoseSettings
-from neuroinspect.settings.edit import EditSettings, ReviewSettings, TrainSettings
+from neuroinspect.settings.edit import EditSettings, EvidenceSettings, ReviewSettings, TrainSettings
 from neuroinspect.settings.evaluate import EvaluateSettings, ReportSettings
 from neuroinspect.settings.guide import GuideSettings
 from neuroinspect.settings.model import ModelSettings, PreprocessingSettings
@@ -17,6 +17,7 @@ __all__ = [
     "DiagnoseSettings",
     "EditSettings",
     "EvaluateSettings",
+    "EvidenceSettings",
     "ExtractSettings",
     "GuideSettings",
     "IllusionSettings",

@@ -32,6 +32,15 @@ class TrainSettings(Settings):
     )
 
 
+class EvidenceSettings(Settings):
+    """When the selecting samples are too few to know the direction of a cue."""
+
+    min_agreement: float = Field(
+        default=0.05, ge=-1, le=1, description="least cosine of the directions of two halves; -1 never refuses"
+    )
+    halvings: int = Field(default=10, ge=1, description="how often the samples are halved")
+
+
 class EditSettings(Settings):
     """How the decision layer is edited (method section 4). Each method has as many tries as every other."""
 
@@ -62,6 +71,7 @@ class EditSettings(Settings):
     shrinkage: float | None = Field(
         default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate"
     )
+    evidence: EvidenceSettings = EvidenceSettings()
     placebo_draws: int = Field(default=10, ge=1)
     average_tolerance: float = Field(default=0.01, ge=0, le=1, description="largest loss of average accuracy on select")
 
