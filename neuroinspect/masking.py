@@ -102,6 +102,22 @@ def cue_score(features: Tensor, neurons: Sequence[int], *, labels: Tensor | None
     return torch.mul(score[:, 0], len(features) ** 0.5)
 
 
+def cue_correlation(features: Tensor, neurons: Sequence[int], *, labels: Tensor | None = None) -> Tensor:
+    """Correlation (F,) of each neuron's activation with whether the cue of the chosen ones shows; 0 for a constant neuron.
+
+    Args:
+        features: (N, F) of samples the model was not trained on.
+        neurons: the chosen ones, 0..F - 1.
+        labels: (N,) class numbers; where given, both are seen within each class.
+
+    Raises:
+        FeaturesError: shapes that do not match, values that are not finite, no neuron, or no such neuron.
+    """
+    shown = cue_score(features, neurons, labels=labels) > PRESENT
+    presence, _ = _standardised(shown[:, None], labels)
+    return torch.mv(_standardised(features, labels)[0].T, presence[:, 0])
+
+
 def neuron_family(
     features: Tensor, neurons: Sequence[int], *, labels: Tensor | None = None, size: int | None = None
 ) -> list[int]:
@@ -123,10 +139,9 @@ def neuron_family(
     Raises:
         FeaturesError: shapes that do not match, values that are not finite, no neuron, or no such neuron.
     """
-    shown = cue_score(features, neurons, labels=labels) > PRESENT
+    correlation = cue_correlation(features, neurons, labels=labels)
+    varies = _standardised(features, labels)[1]
     chosen = sorted(set(neurons))
-    values, varies = _standardised(features, labels)
-    correlation = _standardised(shown[:, None], labels)[0][:, 0] @ values
     others = varies.clone()
     others[chosen] = False
     allowed = others & (correlation > 0)

@@ -8,6 +8,7 @@ from neuroinspect.settings.evaluate import EvaluateSettings, ReportSettings
 from neuroinspect.settings.guide import GuideSettings
 from neuroinspect.settings.model import ModelSettings, PreprocessingSettings
 from neuroinspect.settings.params import Params, anchor, load_params, parse_params
+from neuroinspect.settings.suggest import SuggestSettings
 from neuroinspect.settings.visualize import IllusionSettings, VisualizeSettings
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ReportSettings",
     "ReviewSettings",
     "Settings",
+    "SuggestSettings",
     "TrainSettings",
     "ValidateSettings",
     "VisualizeSettings",
