@@ -371,3 +371,30 @@ main()
 def test_an_interrupt_while_the_package_loads_shows_no_traceback():
     done = subprocess.run([sys.executable, "-c", WHILE_IT_LOADS], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_suggest_tells_what_edits_would_give_and_decides_nothing(waiting):
+    run = waiting.parent / "runs" / "run"
+    words = ["suggest", "--params", waiting, "--set", "suggest.candidates=2", "--set", "suggest.placebo_draws=1"]
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    assert "decides nothing" in result.stdout
+    assert not (run / "review" / "decision.json").exists()
+    again = printed(call(*words, "--json"))
+    candidates = printed(call("review", "show", "--params", waiting, "--json"))["request"]["candidates"]
+    assert {neuron for one in again["sets"] for neuron in one["neurons"]} <= {one["neuron"] for one in candidates}
+    shown = call("review", "show", "--params", waiting).stdout
+    assert "suggest" in shown
+    assert "no decision yet" in shown
+
+
+def test_a_family_is_shown_with_the_candidates_marked(waiting):
+    neuron = printed(call("review", "show", "--params", waiting, "--json"))["request"]["candidates"][0]["neuron"]
+    found = printed(call("family", neuron, "--params", waiting, "--json"))
+    assert found["neurons"] == [neuron]
+    correlations = [one["correlation"] for one in found["family"]]
+    assert correlations == sorted(correlations, reverse=True)
+    assert call("family", neuron, "--params", waiting).exit_code == 0
+    refused = call("family", 999, "--params", waiting)
+    assert refused.exit_code == 1
+    assert "0..127" in refused.stderr

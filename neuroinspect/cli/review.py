@@ -61,6 +61,7 @@ def show(
             {"request": request.record(), "decision": None if decision is None else decision.record()},
             _candidates(folder, request),
             _standing(decision, command("review decide", params_file, run_name, out)),
+            _help_to_choose(params_file, run_name, out),
         )
 
 
@@ -184,6 +185,11 @@ def _candidates(run: RunFolder, request: ReviewRequest) -> Table:
             drawn.get(candidate.neuron, ""),
         )
     return table
+
+
+def _help_to_choose(params_file: Path, run_name: str, out: Path | None) -> str:
+    tried, family = (command(name, params_file, run_name, out) for name in ("suggest", "family NEURON"))
+    return f"to help you choose: {tried} tries edits of them, {family} shows who carries the same cue; neither decides"
 
 
 def _standing(decision: Decision | None, how: str) -> str:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from neuroinspect.editing.controls import placebo_neurons
-from neuroinspect.editing.edit import edit_all, plan_edit, uses_neurons
+from neuroinspect.editing.edit import edit_all, method_tries, plan_edit, uses_neurons
 from neuroinspect.editing.problem import EditProblem
 from neuroinspect.editing.selection import Score, is_eligible, score_layer
 from neuroinspect.errors import EvidenceError, ReviewError, SettingsError
@@ -100,6 +100,7 @@ def suggest_neurons(
         ReviewError: no candidate, or no neurons left for a placebo.
         EvidenceError: the method refuses every set.
     """
+    method_tries(settings.method)
     if not uses_neurons(settings.method):
         raise SettingsError(f"suggest.method: {settings.method} edits no neurons, so there is nothing to suggest")
     if not candidates:

@@ -14,6 +14,7 @@ from neuroinspect.settings.edit import EditSettings, ReviewSettings
 from neuroinspect.settings.evaluate import EvaluateSettings, ReportSettings
 from neuroinspect.settings.guide import GuideSettings
 from neuroinspect.settings.model import ModelSettings
+from neuroinspect.settings.suggest import SuggestSettings
 from neuroinspect.settings.visualize import VisualizeSettings
 
 
@@ -34,6 +35,7 @@ class Params(Settings):
     extract: ExtractSettings = ExtractSettings()
     diagnose: DiagnoseSettings = DiagnoseSettings()
     visualize: VisualizeSettings = VisualizeSettings()
+    suggest: SuggestSettings = SuggestSettings()
     review: ReviewSettings = ReviewSettings()
     edit: EditSettings = EditSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
