@@ -18,14 +18,19 @@ from neuroinspect.errors import ModelError, ModelSpecError, NeuroInspectError, S
 from neuroinspect.lean_network import lean_copy
 from neuroinspect.model_spec import load_weights, pick_device
 from neuroinspect.settings import GuideSettings
+from neuroinspect.wordlists import templates_of
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 _OPENAI: Normalisation = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+_NOT_FINITE = "the text guide's encode_images gives embeddings that are NaN or infinite; correct it"
 
 
 @runtime_checkable
 class TextGuide(Protocol):
-    """Pictures and texts in one space."""
+    """Pictures and texts in one space.
+
+    A guide that knows few words says which in an attribute `vocabulary`: neurons are then named with these.
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -54,13 +59,13 @@ def bind_texts(guide: TextGuide, class_names: Sequence[str], settings: GuideSett
     """Give each class its text: the one in the settings, else its name with spaces for underscores.
 
     Raises:
-        SettingsError: `class_texts` names a class that is not there.
+        SettingsError: `class_texts` names a class that is not there, or the templates do not fit.
     """
     unknown = sorted(set(settings.class_texts) - set(class_names))
     if unknown:
         raise SettingsError(f"guide.class_texts names {', '.join(unknown)}; the classes are {', '.join(class_names)}")
     texts = tuple(settings.class_texts.get(name, name.replace("_", " ")) for name in class_names)
-    return GuidedTexts(guide, texts, settings.templates)
+    return GuidedTexts(guide, texts, templates_of(settings))
 
 
 def class_direction(guide: TextGuide, class_text: str, templates: Sequence[str]) -> Tensor:
@@ -112,8 +117,41 @@ def similarity_to(guide: TextGuide, images: Tensor, directions: Tensor) -> Tenso
         )
     # Without a gradient it is a single look, such as the one before the first step; asking at every step slows a GPU.
     if not images.requires_grad and not embeddings.isfinite().all():
-        raise ModelError("the text guide's encode_images gives embeddings that are NaN or infinite; correct it")
+        raise ModelError(_NOT_FINITE)
     return functional.cosine_similarity(embeddings.to(directions.device), directions, dim=1)
+
+
+def text_directions(guide: TextGuide, texts: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """`class_direction` of several texts.
+
+    Returns:
+        (T, D), each of length 1, without gradient, on the CPU.
+
+    Raises:
+        SettingsError: no template, or one without `{}`.
+        ModelError: the guide fails, or gives something else than finite (T, D).
+    """
+    return torch.stack([class_direction(guide, text, templates).cpu() for text in texts])
+
+
+def image_directions(guide: TextGuide, images: Tensor) -> Tensor:
+    """Where pictures lie in the guide's space.
+
+    Args:
+        guide: the text guide.
+        images: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N, D), each of length 1, without gradient, on the CPU.
+
+    Raises:
+        ModelError: the guide fails, or gives something else than finite (N, D).
+    """
+    with torch.no_grad():
+        embeddings = _embeddings(guide, "encode_images", images, rows=len(images))
+        if not embeddings.isfinite().all():
+            raise ModelError(_NOT_FINITE)
+        return functional.normalize(embeddings.float(), dim=1).cpu()
 
 
 def _embeddings(

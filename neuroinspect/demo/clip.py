@@ -7,7 +7,7 @@ WORDS are kept. pretrain.py made the weights beside this file.
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
@@ -56,6 +56,8 @@ def scene_clip(vocabulary_size: int) -> CLIP:
 
 class SceneGuide:
     """A text guide (see neuroinspect.text_guide.TextGuide) over the small open_clip model."""
+
+    vocabulary: ClassVar[tuple[str, ...]] = (*OBJECTS, *BACKGROUNDS, *COLOURS)
 
     def __init__(self) -> None:
         self._tokenizer = SceneTokenizer()

@@ -1,5 +1,7 @@
 """Which text guide steers the illusions."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from neuroinspect.settings.base import Settings
@@ -25,6 +27,13 @@ class GuideSettings(Settings):
         "a photo of a clean {}.",
         "a picture of a {}.",
     )
+    templates_file: Path | None = Field(
+        default=None, description="file with templates, one a line, # before a comment; takes the place of `templates`"
+    )
     class_texts: dict[str, str] = Field(
         default={}, description="what to call a class in the text, where its name is not a word"
+    )
+    vocabulary: Path | None = Field(
+        default=None,
+        description="file with words to name neurons with, one a line; none: those the guide knows, or a list of plain words",
     )

@@ -91,7 +91,9 @@ def anchor(params: Params, folder: Path) -> Params:
         update={
             "model": params.model.model_copy(update=fixed(params.model)),
             "data": params.data.model_copy(update=fixed(params.data)),
-            "guide": params.guide.model_copy(update={"spec": _anchored_guide(params.guide.spec, folder)}),
+            "guide": params.guide.model_copy(
+                update=fixed(params.guide) | {"spec": _anchored_guide(params.guide.spec, folder)}
+            ),
             "runs": folder / params.runs,
         }
     )
