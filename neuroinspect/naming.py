@@ -59,8 +59,11 @@ def word_presence(likeness: NDArray[np.floating], *, vocabulary: NDArray[np.floa
     values, others = _checked(likeness, "likeness"), likeness if vocabulary is None else vocabulary
     typical = _standardised(_checked(others, "vocabulary")).mean(1, keepdims=True)
     if len(values) != len(typical):
-        raise FeaturesError(f"expected likeness and vocabulary of the same pictures, got {len(values)} and {len(typical)}")
-    return np.maximum(_standardised(values) - typical - _PRESENT, 0.0)
+        raise FeaturesError(
+            f"expected likeness and vocabulary of the same pictures, got {len(values)} and {len(typical)}"
+        )
+    presence: Floats = np.maximum(_standardised(values) - typical - _PRESENT, 0.0)
+    return presence
 
 
 def word_scores(activations: NDArray[np.floating], presence: Floats) -> Floats:
@@ -108,7 +111,8 @@ def name_neurons(scores: Floats, words: Sequence[str]) -> list[NeuronName]:
         raise FeaturesError(f"expected scores of {len(words)} words for each neuron (F, T), got {scores.shape}")
     first, second = np.argsort(-scores, axis=1, kind="stable")[:, :2].T
     return [
-        _named(row, words, int(best), int(next_best)) for row, best, next_best in zip(scores, first, second, strict=True)
+        _named(row, words, int(best), int(next_best))
+        for row, best, next_best in zip(scores, first, second, strict=True)
     ]
 
 
@@ -121,7 +125,9 @@ def _named(row: Floats, words: Sequence[str], best: int, next_best: int) -> Neur
 def _checked(values: NDArray[np.floating], name: str) -> NDArray[np.floating]:
     array = np.asarray(values)
     if array.ndim != 2 or not len(array) or not np.isfinite(array).all():
-        raise FeaturesError(f"expected finite {name} with a row for each picture, got shape {array.shape}; correct them")
+        raise FeaturesError(
+            f"expected finite {name} with a row for each picture, got shape {array.shape}; correct them"
+        )
     return array
 
 
@@ -131,4 +137,5 @@ def _standardised(values: NDArray[np.floating]) -> Floats:
     centred = array - array.mean(0)
     spread = array.std(0)
     still = np.ptp(array, axis=0) == 0  # asked of the values: rounding leaves a little spread on a constant column
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=~still)
+    standardised: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=~still)
+    return standardised

@@ -78,7 +78,9 @@ def read_lines(path: Path, *, key: str) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{key}: {path} cannot be read as UTF-8 text ({error}); correct the path or the file") from error
+        raise SettingsError(
+            f"{key}: {path} cannot be read as UTF-8 text ({error}); correct the path or the file"
+        ) from error
     stripped = (line.strip() for line in text.splitlines())
     lines = tuple(line for line in stripped if line and not line.startswith("#"))
     if not lines:

@@ -51,6 +51,27 @@ def counterfactual_one_at_a_time(
     return torch.stack(shifts), torch.tensor(steps)
 
 
+def name_scores_one_by_one(activations: NDArray[np.floating], likeness: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Score (F, T) of each word for each neuron, from activations (N, F) and likeness (N, T), with plain loops."""
+
+    def standardised(values: Sequence[float]) -> list[float]:
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+        return [(value - mean) / deviation if deviation else 0.0 for value in values]
+
+    pictures, words = range(len(likeness)), range(likeness.shape[1])
+    compared = [standardised(likeness[:, word].tolist()) for word in words]
+    typical = [sum(column[picture] for column in compared) / len(compared) for picture in pictures]
+    scores = np.zeros((activations.shape[1], len(words)))
+    for neuron in range(activations.shape[1]):
+        fired = [max(value, 0.0) for value in standardised(activations[:, neuron].tolist())]
+        for word in words:
+            present = [max(compared[word][picture] - typical[picture] - 0.5, 0.0) for picture in pictures]
+            pairs = zip(standardised(fired), standardised(present), strict=True)
+            scores[neuron, word] = sum(one * other for one, other in pairs) / len(pictures)
+    return scores
+
+
 def vote_share(shifts: NDArray[np.floating], neuron: int, *, top_k: int, sign: int) -> float:
     """Part of the mistakes with a neuron in their top k of one sign, counted one by one."""
     mistakes = [row for row in shifts.tolist() if any(row)]

@@ -1,8 +1,9 @@
 """Stage visualize: pictures of the diagnosed neurons for the reviewer. A killed run loses at most one shard.
 
-For each neuron: what it looks for inside the class (illusion), its own pixels in it, what it looks for alone, and the real
-pictures of the select split that activate it most. `visualize` draws the shards one after the other; where they can be drawn at
-the same time, `plan_shards` names them, `draw_shard` draws one, and `visualize` gathers them.
+For each neuron: what it looks for inside the class (illusion), its own pixels in it, what it looks for alone, the real
+pictures of the select split that activate it most, and the word that tells best when it fires. `visualize` draws the shards
+one after the other; where they can be drawn at the same time, `plan_shards` names them, `draw_shard` draws one, and
+`visualize` gathers them.
 """
 
 import shutil
@@ -30,10 +31,11 @@ from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.illusion_cache import ILLUSION_VERSION, IllusionMaker, guide_key
 from neuroinspect.stages.models import classifier_of_run, guide_of
+from neuroinspect.stages.neuron_names import NamingMaterial, names_table, naming_material
 from neuroinspect.stages.neuron_pictures import ILLUSION_COLUMNS, REAL_COLUMNS, Material, draw_neurons
 from neuroinspect.text_guide import bind_texts
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 _SHARDS = "shards"
 
 
@@ -57,6 +59,7 @@ class _Work:
     guide: str | None
     chosen: pd.DataFrame
     material: Material
+    naming: NamingMaterial | None
 
     def shards(self, size: int) -> list[Shard]:
         count = len(self.chosen)
@@ -69,12 +72,14 @@ class _Work:
 
 
 def visualize(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
-    """Write illusions.parquet, real.parquet and their pictures; empty tables where diagnose found nothing to explain.
+    """Write illusions.parquet, real.parquet and their pictures, and names.parquet with a word for every neuron.
+
+    The tables are empty where diagnose found nothing to explain; that of the names also without a text guide.
 
     Raises:
         StageOrderError: extract or diagnose has not been run.
         ModelError: the classifier or the text guide cannot be loaded.
-        SettingsError: the guide's class texts or templates do not fit.
+        SettingsError: the guide's class texts, templates or vocabulary do not fit.
         DataError: a picture cannot be read, or has changed since it was validated.
         RunFolderError: the folder cannot be written; finished shards are kept.
     """
@@ -86,6 +91,9 @@ def visualize(run: RunFolder, params: Params, *, progress: Progress = silent) ->
             progress("visualize", shard.start, len(work.chosen))
             work.draw(folder, shard)
         progress("visualize", len(work.chosen), len(work.chosen))
+        write_table(
+            folder / "names.parquet", names_table(None if work.chosen.empty else work.naming, progress=progress)
+        )
         return {**_gather(folder, [shard.record(folder) for shard in shards]), "guide": work.guide}
 
     return run_stage(run, "visualize", version=STAGE_VERSION, inputs=work.inputs, compute=compute)
@@ -124,7 +132,7 @@ def _work(run: RunFolder, params: Params) -> _Work:
     class_names = (run.stage_record("extract") or {})["summary"]["classes"]
     settings, classifier, guide = params.visualize, classifier_of_run(run, params), guide_of(params)
     texts = None if guide is None else bind_texts(guide, class_names, params.guide)
-    fingerprint, class_index = classifier.fingerprint, finding["class_index"]
+    fingerprint, class_index, naming = classifier.fingerprint, finding["class_index"], naming_material(run, params)
     neurons = read_table(diagnosed / "neurons.parquet")
     if finding["status"] == "nothing_to_explain":
         neurons = neurons.head(0)
@@ -136,10 +144,11 @@ def _work(run: RunFolder, params: Params) -> _Work:
             "illusion_version": ILLUSION_VERSION,
             "classifier": fingerprint,
             "guide": guide_key(texts, class_index),
+            "naming": None if naming is None else naming.key,
             "settings": settings.model_dump(mode="json", exclude={"shard_size": True, "illusion": {"memory_cap_mb"}}),
             "seed": params.seed,
         },
-        guide=None if guide is None else guide.fingerprint,
+        guide=None if naming is None else naming.cache.fingerprint,
         chosen=choose_neurons(neurons, count=settings.neurons),
         material=Material(
             maker=IllusionMaker(classifier, fingerprint, texts, settings.illusion, params.seed, cache),
@@ -152,6 +161,7 @@ def _work(run: RunFolder, params: Params) -> _Work:
             real_images=settings.real_images,
             feature_visualization=settings.feature_visualization,
         ),
+        naming=naming,
     )
 
 
