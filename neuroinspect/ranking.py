@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from neuroinspect.errors import FeaturesError
 from neuroinspect.intervals import Array, as_array
 
+_AT_ONCE = 1 << 20  # shifts looked at together: what is computed for them stays small beside a large (M, F)
+
 
 class Direction(StrEnum):
     """What a neuron does wrong for the true class."""
@@ -98,28 +100,37 @@ def vote_shares(shifts: Array, *, top_k: int = 5, strict_sign: bool = True) -> V
         FeaturesError: another shape, values that are not finite, or top_k below 1.
     """
     values = as_array(shifts)
-    if values.ndim != 2 or not np.isfinite(values).all() or top_k < 1:
+    if values.ndim != 2 or top_k < 1 or not _is_finite(values):
         raise FeaturesError(
             f"expected finite shifts of shape (M, F) and top_k >= 1, got shape {values.shape}, top_k {top_k}"
         )
-    values = values[values.any(axis=1)]
-    if strict_sign:
-        may_rise, may_fall = values > 0, values < 0
+    insufficient, excessive = (np.zeros(values.shape[1], dtype=np.int64) for _ in range(2))
+    mistakes = 0
+    for start in range(0, len(values), rows := max(1, _AT_ONCE // max(1, values.shape[1]))):
+        part = values[start : start + rows]
+        part = part[part.any(axis=1)]
+        insufficient += _votes(part, part > 0 if strict_sign else np.ones_like(part, dtype=bool), top_k)
+        excessive += _votes(-part, part < 0 if strict_sign else part <= 0, top_k)
+        mistakes += len(part)
+    return VoteShares(insufficient / max(mistakes, 1), excessive / max(mistakes, 1), mistakes)
+
+
+def _is_finite(values: NDArray[np.floating]) -> bool:
+    # the two extremes carry NaN and infinity, and unlike isfinite() take no second array of that size
+    return values.size == 0 or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+
+
+def _votes(values: NDArray[np.floating], eligible: NDArray[np.bool_], top_k: int) -> NDArray[np.int64]:
+    """How often each column (F,) is among the largest top_k of its row (M, F) and eligible; equal ones by their number."""
+    if top_k >= values.shape[1]:
+        chosen = np.ones_like(values, dtype=bool)
     else:
-        may_rise, may_fall = np.ones_like(values, dtype=bool), values <= 0
-    mistakes = len(values)
-    return VoteShares(
-        _votes(-values, may_rise, top_k) / max(mistakes, 1),
-        _votes(values, may_fall, top_k) / max(mistakes, 1),
-        mistakes,
-    )
-
-
-def _votes(keys: NDArray[np.floating], eligible: NDArray[np.bool_], top_k: int) -> NDArray[np.int64]:
-    """How often each column (F,) is among the smallest top_k keys of its row (M, F) and eligible."""
-    first = np.argsort(keys, axis=1, kind="stable")[:, :top_k]
-    chosen = first[np.take_along_axis(eligible, first, axis=1)]
-    return np.bincount(chosen, minlength=keys.shape[1])
+        least = np.partition(values, -top_k, axis=1)[:, -top_k, None]
+        chosen, tied = values > least, values == least
+        room = top_k - chosen.sum(axis=1, keepdims=True)
+        chosen |= tied & (np.cumsum(tied, axis=1) <= room)
+    votes: NDArray[np.int64] = (chosen & eligible).sum(axis=0)
+    return votes
 
 
 def _ranked(shares: NDArray[np.float64], min_share: float) -> pd.DataFrame:

@@ -72,6 +72,13 @@ def name_scores_one_by_one(activations: NDArray[np.floating], likeness: NDArray[
     return scores
 
 
+def softmax_curvature(logits: Tensor, layer: nn.Linear) -> float:
+    """Largest curvature of the cross-entropy in the features of one sample, from its Hessian W^T (diag p - p p^T) W."""
+    p = logits.softmax(dim=0)
+    hessian = layer.weight.T @ (torch.diag(p) - torch.outer(p, p)) @ layer.weight
+    return float(torch.linalg.eigvalsh(hessian.detach())[-1])
+
+
 def vote_share(shifts: NDArray[np.floating], neuron: int, *, top_k: int, sign: int) -> float:
     """Part of the mistakes with a neuron in their top k of one sign, counted one by one."""
     mistakes = [row for row in shifts.tolist() if any(row)]

@@ -221,6 +221,7 @@ def _write_diagnosis(run: RunFolder, data: Path, variant: Variant) -> None:
                 "group": [BACKGROUNDS[backgrounds[i % 5]] if variant.groups else None for i in range(count)],
                 "steps": 4,
                 "converged": True,
+                "neurons_moved": 8,
                 "shift_size": 1.0,
             }
         ),

@@ -19,7 +19,11 @@ class CounterfactualSettings(Settings):
     max_steps: int = Field(default=2000, ge=1)
     learning_rate: float = Field(default=0.01, gt=0, description="sgd only")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd only")
-    chunk_size: int = Field(default=4096, ge=1, description="mistakes solved at once; bounds the memory")
+    memory_cap_mb: int = Field(
+        default=512,
+        ge=1,
+        description="for what is computed, beside inputs and results; more mistakes wait for their turn",
+    )
 
 
 class DiagnoseSettings(Settings):

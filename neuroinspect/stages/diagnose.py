@@ -32,7 +32,7 @@ from neuroinspect.ranking import Direction, rank_neurons, vote_shares
 from neuroinspect.settings import DiagnoseSettings, Params
 from neuroinspect.stages.models import classifier_of_run
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 _FEW_MISTAKES = 10  # with 3 mistakes no edit helped on the real photos (method section 5)
 
 
@@ -142,7 +142,8 @@ def _mistake_table(
             "group": mistakes["group"].array,
             "steps": found.steps.cpu().numpy(),
             "converged": found.converged.cpu().numpy(),
-            "shift_size": found.shifts.norm(dim=1).double().cpu().numpy(),
+            "neurons_moved": found.neurons_moved.cpu().numpy(),
+            "shift_size": found.sizes.double().cpu().numpy(),
         }
     )
 

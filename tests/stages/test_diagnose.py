@@ -99,6 +99,7 @@ def test_the_shifts_turn_the_mistakes_of_the_table_right(tmp_path: Path, params:
         "group",
         "steps",
         "converged",
+        "neurons_moved",
         "shift_size",
     ]
     samples = read_table(run.stage("extract") / "samples.select.parquet")
@@ -110,6 +111,7 @@ def test_the_shifts_turn_the_mistakes_of_the_table_right(tmp_path: Path, params:
     features = read_array(run.stage("extract") / "features.select.npy")[mistakes["row"]]
     layer = classifier_of(params).decision_layer
     assert (layer(torch.from_numpy(features + shifts)).argmax(dim=1) == 1).all()
+    assert mistakes["neurons_moved"].tolist() == np.count_nonzero(shifts, axis=1).tolist()
     np.testing.assert_allclose(mistakes["shift_size"], np.linalg.norm(shifts, axis=1), rtol=1e-5)
 
 

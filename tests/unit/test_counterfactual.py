@@ -4,10 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroinspect.counterfactual import explain_mistakes
+from neuroinspect import counterfactual
+from neuroinspect.counterfactual import Counterfactuals, chunk_size, explain_mistakes
 from neuroinspect.errors import FeaturesError
 from neuroinspect.settings import CounterfactualSettings
-from tests.reference import counterfactual_objective, counterfactual_one_at_a_time, linear
+from tests.reference import counterfactual_objective, counterfactual_one_at_a_time, linear, softmax_curvature
 
 SGD, PROXIMAL = CounterfactualSettings(solver="sgd"), CounterfactualSettings()
 SOLVERS = pytest.mark.parametrize("solver", ["sgd", "proximal"])
@@ -163,12 +164,58 @@ def test_permuting_the_neurons_permutes_the_shifts(solver: str, seed: int) -> No
 
 
 @SOLVERS
-def test_the_size_of_the_chunks_changes_nothing(solver: str) -> None:
+def test_the_size_of_the_chunks_changes_nothing(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets, layer = problem(7)
     whole = explain_mistakes(features, targets, layer, settings=CounterfactualSettings(solver=solver))
-    small = explain_mistakes(features, targets, layer, settings=CounterfactualSettings(solver=solver, chunk_size=5))
+    monkeypatch.setattr(counterfactual, "chunk_size", lambda *_, **__: 5)
+    small = explain_mistakes(features, targets, layer, settings=CounterfactualSettings(solver=solver))
     torch.testing.assert_close(small.shifts, whole.shifts)
     assert small.steps.tolist() == whole.steps.tolist()
+
+
+def test_neurons_moved_and_size_by_hand() -> None:
+    shifts = torch.tensor([[3.0, 0.0, -4.0], [0.0, 0.0, 0.0], [0.0, -2.0, 0.0]])
+    found = Counterfactuals(shifts, torch.tensor([2, 0, 1]), torch.tensor([True, True, True]))
+    assert found.neurons_moved.tolist() == [2, 0, 1]
+    assert found.sizes.tolist() == [5, 0, 2]
+
+
+@SOLVERS
+def test_a_sample_that_has_flipped_is_not_moved_further_by_those_that_go_on(solver: str) -> None:
+    features, targets, layer = problem(11, samples=40)
+    chosen = CounterfactualSettings(solver=solver)
+    together = explain_mistakes(features, targets, layer, settings=chosen)
+    assert len(together.steps.unique()) > 2
+    for row in range(0, 40, 7):
+        alone = explain_mistakes(features[row : row + 1], targets[row : row + 1], layer, settings=chosen)
+        torch.testing.assert_close(together.shifts[row], alone.shifts[0], atol=1e-10, rtol=1e-10)
+        assert together.steps[row] == alone.steps[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), classes=st.integers(2, 8), neurons=st.integers(1, 12), scale=st.floats(0.01, 100))
+def test_no_curvature_lies_above_the_bound(seed: int, classes: int, neurons: int, scale: float) -> None:
+    features, _, layer = problem(seed, classes=classes, neurons=neurons)
+    layer.weight.data.mul_(scale)
+    bound = counterfactual._curvature(layer.weight.detach())
+    worst = torch.zeros(classes, dtype=torch.float64)
+    worst[:2] = 50.0  # two classes share all probability: the steepest the softmax can be
+    for logits in (*layer(features).detach(), worst):
+        assert softmax_curvature(logits, layer) <= bound * (1 + 1e-9)
+
+
+def test_the_bound_of_the_curvature_is_reached_by_two_classes() -> None:
+    layer = linear(torch.tensor([[1.0, 2.0], [-3.0, 0.0]]), torch.zeros(2))
+    assert counterfactual._curvature(layer.weight.detach()).item() == pytest.approx(5)  # |(4, 2)|^2 / 4
+    assert softmax_curvature(torch.zeros(2), layer) == pytest.approx(5, rel=1e-5)
+
+
+def test_chunks_shrink_with_neurons_and_classes_and_hold_one_mistake_at_least() -> None:
+    sizes = [
+        chunk_size(torch.empty(c, f, device="meta"), cap_mb=512) for c, f in ((10, 512), (1000, 2048), (20000, 4096))
+    ]
+    assert sizes[0] > sizes[1] > sizes[2] > 100
+    assert chunk_size(torch.empty(20000, 4096, device="meta"), cap_mb=1) == 1
 
 
 @SOLVERS

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from neuroinspect import ranking
 from neuroinspect.errors import FeaturesError
 from neuroinspect.ranking import Direction, rank_neurons, vote_shares
 from tests.reference import vote_share
@@ -119,3 +120,21 @@ def test_shifts_of_another_shape_or_not_finite_are_refused(shifts: np.ndarray) -
 def test_a_vote_needs_a_place() -> None:
     with pytest.raises(FeaturesError, match="top_k"):
         rank_neurons(SHIFTS, top_k=0)
+
+
+@pytest.mark.parametrize("strict_sign", [True, False])
+@given(shifts=RANDOM_SHIFTS, top_k=st.integers(1, 6))
+def test_votes_counted_part_by_part_are_those_of_a_full_sort(shifts, top_k: int, strict_sign: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_AT_ONCE", 2 * shifts.shape[1])
+        found = vote_shares(shifts, top_k=top_k, strict_sign=strict_sign)
+    rows = shifts[shifts.any(axis=1)]
+    for sign, shares in ((1, found.insufficient), (-1, found.excessive)):
+        first = np.argsort(-sign * rows, axis=1, kind="stable")[:, :top_k]
+        counts = np.zeros(shifts.shape[1])
+        for row, places in zip(rows, first, strict=True):
+            for neuron in places:
+                free = not strict_sign and (sign > 0 or row[neuron] == 0)
+                counts[neuron] += free or sign * row[neuron] > 0
+        np.testing.assert_allclose(shares, counts / max(len(rows), 1))
+    assert found.mistakes == len(rows)
