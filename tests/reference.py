@@ -207,3 +207,87 @@ def whitened_cosine(first: NDArray[np.float64], second: NDArray[np.float64], cov
     inverse = np.linalg.inv(covariance)
     lengths = math.sqrt(first @ inverse @ first) * math.sqrt(second @ inverse @ second)
     return float(first @ inverse @ second) / lengths if lengths > 0 else 0.0
+
+
+def ledoit_wolf(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Shrunk covariance of samples (N, F), one outer product after the other; the samples' mean is taken away."""
+    centred = features.astype(np.float64) - features.astype(np.float64).mean(0)
+    count, width = centred.shape
+    sample = centred.T @ centred / count
+    target = np.trace(sample) / width * np.eye(width)
+    noise = np.mean([np.sum((np.outer(row, row) - sample) ** 2) for row in centred]) / count
+    share = min(1.0, noise / np.sum((sample - target) ** 2))
+    return np.asarray(share * target + (1 - share) * sample)
+
+
+def read_presence_without_each(
+    features: NDArray[np.floating], labels: NDArray[np.integer], presence: NDArray[np.bool_], *, shrinkage: float
+) -> list[float]:
+    """Ridge score of the presence within classes, fitted again without each sample; the class mean of the score is added."""
+    values, wanted = features.astype(np.float64).copy(), presence.astype(np.float64)
+    means = np.stack([values[labels == label].mean(0) for label in labels])
+    rates = np.array([wanted[labels == label].mean() for label in labels])
+    values, wanted, count = values - means, wanted - rates, len(labels)
+    covariance = values.T @ values / count
+    penalty = shrinkage / (1 - shrinkage) * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+
+    def fit(rows: NDArray[np.integer]) -> NDArray[np.float64]:
+        gram = values[rows].T @ values[rows] / count + penalty
+        return np.asarray(np.linalg.solve(gram, values[rows].T @ wanted[rows] / count))
+
+    whole = fit(np.arange(count))
+    others = [fit(np.delete(np.arange(count), one)) for one in range(count)]
+    return [float(values[one] @ others[one] + means[one] @ whole) for one in range(count)]
+
+
+def split_step(scores: NDArray[np.floating], labels: NDArray[np.integer], upper: NDArray[np.floating]) -> list[float]:
+    """One step of the two normal distributions, class by class: fit to the probabilities, then the probabilities of the fit."""
+    gaps, weights = [], []
+    for label in np.unique(labels):
+        own, part = scores[labels == label], upper[labels == label]
+        high, low = np.average(own, weights=part), np.average(own, weights=1 - part)
+        gaps.append(high - low)
+        weights.append(part.sum() * (1 - part).sum() / len(part))
+    gap = float(np.average(gaps, weights=weights))
+    place = {label: np.mean((scores - gap * upper)[labels == label]) for label in np.unique(labels)}
+    rate = {
+        label: (upper[labels == label].sum() + 2 * upper.mean()) / (np.sum(labels == label) + 2)
+        for label in np.unique(labels)
+    }
+    rest = scores - np.array([place[label] for label in labels])
+    variance = np.mean(upper * (rest - gap) ** 2 + (1 - upper) * rest**2)
+    chances = []
+    for value, label in zip(rest, labels, strict=True):
+        shown = rate[label] * math.exp(-((value - gap) ** 2) / (2 * variance))
+        hidden = (1 - rate[label]) * math.exp(-(value**2) / (2 * variance))
+        chances.append(shown / (shown + hidden))
+    return chances
+
+
+def cue_strengths(
+    features: NDArray[np.floating], labels: NDArray[np.integer], presence: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Squared singular values of the classes' differences, weighted, whitened by the covariance within class and cue."""
+    values = features.astype(np.float64)
+    residual, columns = values.copy(), []
+    for label in np.unique(labels):
+        high, low = (labels == label) & presence, (labels == label) & ~presence
+        weight = high.sum() * low.sum() / (high.sum() + low.sum())
+        columns.append(np.sqrt(weight) * (values[high].mean(0) - values[low].mean(0)))
+        residual[high] -= values[high].mean(0)
+        residual[low] -= values[low].mean(0)
+    within = residual.T @ residual / len(values)
+    spread, turns = np.linalg.eigh(within)
+    whitened = (turns / np.sqrt(spread)) @ turns.T @ np.stack(columns, 1)
+    return np.asarray(np.linalg.svd(whitened, compute_uv=False) ** 2)
+
+
+def leace(directions: NDArray[np.floating], covariance: NDArray[np.floating]) -> NDArray[np.float64]:
+    """What is taken away, (F, F), when directions (F, K) are erased one after the other, each from what the last one left."""
+    width = len(covariance)
+    kept = np.eye(width)
+    for direction in directions.T:
+        seen, spread = kept @ direction, kept @ covariance @ kept.T
+        reader = np.linalg.pinv(spread, rcond=1e-10) @ seen
+        kept = (np.eye(width) - np.outer(seen, reader) / (seen @ reader)) @ kept
+    return np.asarray(np.eye(width) - kept)

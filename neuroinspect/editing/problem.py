@@ -1,7 +1,7 @@
 """What an edit starts from, and what one try of a method asks of the training loop."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -22,6 +22,7 @@ class EditProblem:
         validation_features, validation_labels: the split that selects.
         weight, bias: the original decision layer (C, F), (C,).
         neurons: chosen neurons by class index; those of one class act together.
+        shared: what a method computed from the data alone, under a name of its own, for all problems over the same data.
     """
 
     features: Tensor
@@ -31,6 +32,7 @@ class EditProblem:
     weight: Tensor
     bias: Tensor
     neurons: Mapping[int, tuple[int, ...]]
+    shared: dict[str, Any] = field(default_factory=dict)
 
     def with_neurons(self, neurons: Mapping[int, Sequence[int]]) -> "EditProblem":
         """The same problem with other neurons chosen."""

@@ -57,8 +57,8 @@ class EditSettings(Settings):
     target_ratio: float | None = Field(
         default=1.0, gt=0, description="o of eq. 8; none: the authors' rule at the mean features"
     )
-    presence_thresholds: tuple[float, ...] = Field(
-        default=(0.5, 0.75, 1.0, 1.25, 1.5), description="standard deviations"
+    cue_directions: tuple[int, ...] = Field(
+        default=(1, 2, 3, 4, 6), description="directions erased of a cue, at most; fewer where fewer rise above chance"
     )
     family_sizes: tuple[int, ...] = (0, 5, 10, 15, 25)
     bias_quantiles: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -79,7 +79,7 @@ class EditSettings(Settings):
     def _check(self) -> "EditSettings":
         grids = (
             self.ratio_weights,
-            self.presence_thresholds,
+            self.cue_directions,
             self.family_sizes,
             self.bias_quantiles,
             self.weight_decays,
