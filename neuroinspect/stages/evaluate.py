@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from neuroinspect.artifacts import (
     write_table,
 )
 from neuroinspect.judging.cue import cue_group
+from neuroinspect.judging.retest import TOP, retest, retest_sentences
 from neuroinspect.judging.rows import Judge, JudgedSplit, Layers
-from neuroinspect.judging.verdict import Verdict, nothing_to_explain, reach_verdict
+from neuroinspect.judging.verdict import PRESPECIFIED, Verdict, nothing_to_explain, reach_verdict
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 CONTROLS = ("original", "retrain", "placebo")
 FIGURES = {
     "worst_class": "worst_class_accuracy",
@@ -88,6 +90,9 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, *, progress: Progres
             )
             splits[split] = _judge(judged, layers, record, params=params, progress=progress)
             write_table(folder / f"confusion.{split}.parquet", _confusion(judged, layers, record["recommended"]))
+            if split == "judge":
+                retested = _retest(judged, layers, record, params=params)
+                write_json(folder / "retest.json", retested)
     verdict = _verdict(splits["judge"], record, diagnosis, params=params)
     write_json(
         folder / "metrics.json",
@@ -106,7 +111,30 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, *, progress: Progres
         "verdict": verdict.sentence,
         "recommended": record["recommended"],
         "surely_better": verdict.surely_better,
+        "retest": [one["sentences"][0] for one in retested["layers"].values()],
     }
+
+
+def _retest(judged: JudgedSplit, layers: Layers, record: Mapping[str, Any], *, params: Params) -> dict[str, Any]:
+    """The re-test of the recommended layer and of the one the verdict is about; empty where no neuron was chosen."""
+    about = next((name for name in PRESPECIFIED if name in layers), "original")
+    names = [name for name in dict.fromkeys((record["recommended"], about)) if name != "original"]
+    found = {}
+    for name in names if record["neurons"] else []:
+        one = retest(judged, layers["original"][0], layers[name][0], chosen=record["neurons"], settings=params.diagnose)
+        title = record["methods"][name]["title"]
+        sentences = retest_sentences(one, class_name=record["class"], title=title)
+        found[name] = {"title": title, "sentences": sentences, **_rounded(asdict(one))}
+    return {"class": record["class"], "cue_group": judged.cue, "top": TOP, "layers": found}
+
+
+def _rounded(value: Any) -> Any:
+    """The same with floats to six digits."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_rounded(inner) for inner in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _judge(

@@ -12,7 +12,7 @@ from neuroinspect.errors import StageOrderError
 from neuroinspect.settings import Params
 from neuroinspect.stages.edit import edit
 from neuroinspect.stages.evaluate import evaluate
-from tests.stages.judged_run import judged_run, make_params, margin_auroc
+from tests.stages.judged_run import CUE_NEURONS, judged_run, make_params, margin_auroc
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,28 @@ def test_nothing_to_explain_is_the_verdict_of_a_class_without_mistakes(tmp_path:
 def test_evaluate_before_edit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageOrderError, match="neuroinspect edit"):
         evaluate(judged_run(tmp_path), make_params(tmp_path))
+
+
+def test_the_mistakes_that_are_left_are_explained_again(
+    finished: tuple[RunFolder, Params, Mapping[str, Any]],
+) -> None:
+    run, _, metrics = finished
+    record = read_json(run.stage("evaluate") / "retest.json")
+    assert set(record["layers"]) == {metrics["recommended"], "cue_erasure"}
+    erased = record["layers"]["cue_erasure"]
+    assert [one["neuron"] for one in erased["chosen"]] == list(CUE_NEURONS)
+    assert abs(erased["margin_after"]) < 0.3 < erased["margin_before"]
+    others = {one["kind"]: one for one in erased["by_group"]}["others_with_cue"]
+    assert others["called_after"] < others["called_before"]
+    table = read_table(run.stage("evaluate") / "confusion.judge.parquet")
+    wrong = table[(table["layer"] == "original") & (table["true"] == "boat") & (table["predicted"] != "boat")]
+    assert erased["of_class"]["before"] == wrong["count"].sum()
+    summary = read_json(run.stage("evaluate") / "stage.json")["summary"]
+    assert summary["retest"][-1] == erased["sentences"][0]
+
+
+def test_where_nothing_is_edited_nothing_is_tested_again(tmp_path: Path) -> None:
+    run, params = judged_run(tmp_path, verdict="rejected"), make_params(tmp_path)
+    edit(run, params)
+    evaluate(run, params)
+    assert read_json(run.stage("evaluate") / "retest.json")["layers"] == {}
