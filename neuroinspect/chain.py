@@ -22,6 +22,7 @@ from neuroinspect.ports import Progress, Tools, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of
 from neuroinspect.stages.review import manifest_version, read_request
+from neuroinspect.wordlists import templates_of, words_of
 
 REGISTERED = "models:/"
 _CHECKED = ("validate", "extract", "diagnose")
@@ -158,13 +159,15 @@ def _version_of_run(run: RunFolder, spec: str) -> str | None:
 
 
 def refuse_what_cannot_work(params: Params) -> None:
-    """Say before the hours of work, not after them, that an edit method or the model cannot be.
+    """Say before the hours of work, not after them, that an edit method, the model or the guide's texts cannot be.
 
     Raises:
-        NeuroInspectError: the method is unknown, or the model cannot be loaded.
+        NeuroInspectError: the method is unknown, the model cannot be loaded, or templates or vocabulary do not fit.
     """
     for method in params.edit.methods:
         method_tries(method)
+    templates_of(params.guide)
+    words_of(params.guide)
     classifier_of(params)
 
 

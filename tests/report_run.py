@@ -298,6 +298,15 @@ def _write_pictures(folder: Path, variant: Variant) -> None:
             real.append({**line, "activation": 6.0 - 0.4 * rank, "label": label, "prediction": called})
     write_table(folder / "illusions.parquet", pd.DataFrame(illusions))
     write_table(folder / "real.parquet", pd.DataFrame(real))
+    words = ("water", "wave", "sea", None)
+    named = [
+        (neuron, words[neuron % 4], 0.62 - 0.005 * neuron, "sand", 0.11)
+        if words[neuron % 4]
+        else (neuron, None, 0.0, None, 0.0)
+        for neuron in range(64 if variant.guide else 0)
+    ]
+    columns = ["neuron", "text_name", "text_name_score", "runner_up", "runner_up_score"]
+    write_table(folder / "names.parquet", pd.DataFrame(named, columns=columns))
 
 
 def _dream(seed: int, background: int | None) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import typer
 
-from neuroinspect.cli import demo, keep, plan, review, run, suggest, ui
+from neuroinspect.cli import demo, keep, neurons, plan, review, run, suggest, ui
 
 app = typer.Typer(
     help="Find out why an image classifier is wrong, edit its decision layer, and measure whether that helped.",
@@ -14,6 +14,7 @@ keep.add_init(app)
 run.add_commands(app)
 app.add_typer(review.app, name="review")
 suggest.add_commands(app)
+neurons.add_commands(app)
 keep.add_commands(app)
 plan.add_command(app)
 ui.add_command(app)

@@ -74,7 +74,12 @@ def apply(
 
 
 def clean(
-    what: Annotated[What, typer.Argument(help="partial: unfinished stages; run: a whole run; cache: drawn illusions")],
+    what: Annotated[
+        What,
+        typer.Argument(
+            help="partial: unfinished stages; run: a whole run; cache: drawn illusions, and what the guide saw"
+        ),
+    ],
     params_file: ParamsFile = DEFAULT_PARAMS,
     run_name: RunName = DEFAULT_RUN,
     out: OutFolder = None,
@@ -85,7 +90,7 @@ def clean(
     """Remove what a run left behind, after asking."""
     with session(quiet=quiet, as_json=as_json) as screen:
         params = read_params(params_file)
-        run, cache = run_folder(params, run_name, out), params.runs.parent / "cache" / "illusions"
+        run, cache = run_folder(params, run_name, out), params.runs.parent / "cache"
         folder = {"partial": run.root / ".partial", "run": run.root, "cache": cache}[what]
         removed = folder.is_dir() and (yes or typer.confirm(f"Remove {folder}?", err=True))
         if removed and what == "cache":

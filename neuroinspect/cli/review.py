@@ -171,12 +171,14 @@ def _candidates(run: RunFolder, request: ReviewRequest) -> Table:
     if illusions.exists():
         pictures = read_table(illusions)
         drawn = dict(zip(pictures["neuron"], pictures["picture"], strict=True))
-    table = Table("neuron", "direction", "vote share", "weight", "ratio", "activation gap", "picture")
+    words = _words(run.stage("visualize") / "names.parquet")
+    table = Table("neuron", "word", "direction", "vote share", "weight", "ratio", "activation gap", "picture")
     table.title = f"class {request.class_name}: pictures in {run.stage('visualize')}"
     for candidate in request.candidates:
         row = neurons.loc[candidate.neuron]
         table.add_row(
             str(candidate.neuron),
+            words.get(candidate.neuron, ""),
             candidate.direction,
             f"{candidate.vote_share:.0%}",
             f"{row['weight']:+.3f}",
@@ -185,6 +187,12 @@ def _candidates(run: RunFolder, request: ReviewRequest) -> Table:
             drawn.get(candidate.neuron, ""),
         )
     return table
+
+
+def _words(path: Path) -> dict[int, str]:
+    """Neuron to the word that tells best when it fires; none without a text guide."""
+    names = read_table(path).dropna(subset=["text_name"]) if path.exists() else None
+    return {} if names is None else dict(zip(names["neuron"], names["text_name"], strict=True))
 
 
 def _help_to_choose(params_file: Path, run_name: str, out: Path | None) -> str:

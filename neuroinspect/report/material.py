@@ -27,6 +27,7 @@ class Material:
         neurons: diagnose/neurons.parquet; may be empty.
         illusions: visualize/illusions.parquet; may be empty.
         real: visualize/real.parquet; may be empty.
+        names: visualize/names.parquet, a word for each neuron; empty without a text guide.
         decision: review/decision.json, or None.
         edit: edit/edit.json.
         metrics: evaluate/metrics.json.
@@ -48,6 +49,7 @@ class Material:
     neurons: pd.DataFrame
     illusions: pd.DataFrame
     real: pd.DataFrame
+    names: pd.DataFrame
     decision: Mapping[str, Any] | None
     edit: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -101,6 +103,7 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         neurons=_table(diagnose / "neurons.parquet"),
         illusions=pd.DataFrame() if skipped else _table(visualize / "illusions.parquet"),
         real=pd.DataFrame() if skipped else _table(visualize / "real.parquet"),
+        names=pd.DataFrame() if skipped else _table(visualize / "names.parquet"),
         decision=decision,
         edit=read_json(edit / "edit.json"),
         metrics=read_json(evaluate / "metrics.json"),

@@ -56,12 +56,14 @@ class NeuronCard:
     Attributes:
         group: "insufficient" or "excessive", the list it is shown in.
         direction: what has to happen to it, in words.
+        word: what tells best when it fires, as the text guide sees real photos; "" where that is not known.
         unreached: note on an illusion that stayed under what real photos reach; "" otherwise.
     """
 
     neuron: int
     group: str
     direction: str
+    word: str
     chosen: bool
     synthetic: tuple[Shown, ...]
     real: tuple[Shown, ...]
@@ -76,20 +78,22 @@ def neuron_cards(material: Material) -> dict[str, list[NeuronCard]]:
     if material.illusions.empty or material.visualized is None:
         return cards
     of_class = material.illusions[material.illusions["class"] == material.class_name]
+    names = _names(material)
     for row in of_class.sort_values(["rank", "neuron"]).drop_duplicates("neuron").to_dict("records"):
-        known = _known(material.neurons, row)
+        known = {**_known(material.neurons, row), **names.get(row["neuron"], {})}
         card = _card(material, {str(key): value for key, value in {**known, **row}.items()}, material.visualized)
         cards[card.group].append(card)
     return cards
 
 
 def ranking(material: Material) -> list[tuple[str, ...]]:
-    """Lines of the table of all ranked neurons: neuron, direction, rank, the two vote shares, weight, ratio, gap."""
-    lines = []
+    """Lines of the table of all ranked neurons: neuron, word, direction, rank, the two vote shares, weight, ratio, gap."""
+    lines, names = [], _names(material)
     for row in material.neurons.to_dict("records"):
         lines.append(
             (
                 str(row["neuron"]),
+                _word(names.get(row["neuron"], {})) or NOTHING,
                 "both" if row["direction"] == "both" else str(row["direction"]),
                 str(row["rank"]),
                 *(percent(_known_value(row, f"vote_share_{direction}"), digits=0) for direction, _ in _VOTES),
@@ -97,6 +101,17 @@ def ranking(material: Material) -> list[tuple[str, ...]]:
             )
         )
     return lines
+
+
+def _names(material: Material) -> dict[int, dict[str, Any]]:
+    """Neuron to its line in the table of names."""
+    lines = material.names.to_dict("records")
+    return {int(line["neuron"]): {str(key): value for key, value in line.items()} for line in lines}
+
+
+def _word(row: Mapping[str, Any]) -> str:
+    name = row.get("text_name")
+    return name if isinstance(name, str) else ""
 
 
 def _known(neurons: pd.DataFrame, row: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -117,6 +132,7 @@ def _card(material: Material, row: Mapping[str, Any], folder: Path) -> NeuronCar
         neuron=neuron,
         group=group,
         direction=_DIRECTIONS[str(row["direction"])],
+        word=_word(row),
         chosen=neuron in material.chosen,
         synthetic=_synthetic(row, folder),
         real=_real(material.real, row, folder),
@@ -183,9 +199,20 @@ def _facts(row: Mapping[str, Any]) -> tuple[Fact, ...]:
             number(_known_value(row, "activation"), digits=2),
             f"95 % of real photos: under {number(p95, digits=2)}",
         ),
+        Fact("Word", _worded(row), _next_word(row)),
         Fact("Text likeness", number(_known_value(row, "guide_similarity")), ""),
     ]
     return tuple(fact for fact in facts if fact.value != NOTHING)
+
+
+def _worded(row: Mapping[str, Any]) -> str:
+    score = _known_value(row, "text_name_score")
+    return f"{_word(row)} {number(score, digits=2)}" if _word(row) else NOTHING
+
+
+def _next_word(row: Mapping[str, Any]) -> str:
+    name, score = row.get("runner_up"), _known_value(row, "runner_up_score")
+    return f"then {name} {number(score, digits=2)}" if isinstance(name, str) and name else ""
 
 
 def _spoken(ratio: float | None) -> str:

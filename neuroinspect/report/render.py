@@ -46,6 +46,7 @@ def render_page(material: Material) -> Page:
         mistakes_plot=None if mistakes is None else mistakes_view(mistakes, plots),
         groups=[(direction, found) for direction, found in cards.items() if found],
         ranking=ranking(material),
+        named=not material.names.empty,
         choice=choice_in_words(material),
         methods=_methods(material),
         missing_edits=missing_edits(material),

@@ -68,6 +68,8 @@ NEURON_FIGURES: Final[Mapping[str, str]] = {
     "more likely a cue than the class itself. A hint, never a decision.",
     "Activation reached": "By the illusion, beside the 95th percentile on real photos. An illusion that stays under it "
     "is weak evidence.",
+    "Word": "Of the text guide's words, the one whose presence in real photos goes most with the neuron's firing, and that "
+    "correlation (1 is perfect); then the second. A name for it, no proof of what it sees.",
     "Text likeness": "Cosine of the illusion and the class name, as the text guide sees them.",
 }
 

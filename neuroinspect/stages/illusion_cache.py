@@ -1,5 +1,6 @@
 """Illusions kept beside the runs under a hash of all they depend on, so that no run makes the same picture twice."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from neuroinspect.artifacts import content_hash, read_tensors, write_tensors
 from neuroinspect.classifier import Classifier
 from neuroinspect.errors import ArtifactError
 from neuroinspect.illusion import Illusion, Objective, synthesize
 from neuroinspect.illusion.networks import resolve_precision
-from neuroinspect.settings import IllusionSettings
+from neuroinspect.settings import IllusionSettings, Params
 from neuroinspect.text_guide import GuidedTexts
 
 # Raise it when the same key gives another picture.
@@ -50,14 +52,21 @@ class IllusionMaker:
     seed: int
     folder: Path
 
-    def make(self, wishes: Sequence[Wish], objective: Objective) -> list[Illusion]:
+    def make(self, wishes: Sequence[Wish], objective: Objective, *, start: Tensor | None = None) -> list[Illusion]:
         """The wished pictures, in their order.
+
+        Args:
+            wishes: what to draw, each once.
+            objective: of all pictures.
+            start: one picture (3, H, W) in [0, 1] that all of them start from; None: from noise.
 
         Raises:
             ModelError: a neuron or a class that the model does not have.
+            DataError: the picture to start from has another size.
             RunFolderError: the cache cannot be written.
         """
-        found = {wish: self._read(wish, objective) for wish in wishes}
+        paths = {wish: self.path(wish, objective, start) for wish in wishes}
+        found = {wish: self._read(wish, path) for wish, path in paths.items()}
         missing = [wish for wish, illusion in found.items() if illusion is None]
         made = synthesize(
             self.classifier,
@@ -67,14 +76,15 @@ class IllusionMaker:
             generator=torch.Generator().manual_seed(self.seed),
             objective=objective,
             floors=[wish.floor for wish in missing],
+            start=None if start is None else start.expand(len(missing), -1, -1, -1),
         )
         for wish, illusion in zip(missing, made, strict=True):
-            self._write(self.path(wish, objective), illusion)
+            self._write(paths[wish], illusion)
             found[wish] = illusion
         log.debug("%d of %d pictures taken from the cache", len(found) - len(missing), len(found))
         return [illusion for illusion in (found[wish] for wish in wishes) if illusion is not None]
 
-    def path(self, wish: Wish, objective: Objective) -> Path:
+    def path(self, wish: Wish, objective: Objective, start: Tensor | None = None) -> Path:
         """File of one picture: its name is the hash of everything the picture depends on."""
         key: Mapping[str, Any] = {
             "version": ILLUSION_VERSION,
@@ -88,6 +98,7 @@ class IllusionMaker:
             "settings": self.settings.model_dump(mode="json", exclude={"memory_cap_mb", "precision"}),
             "precision": resolve_precision(self.classifier, self.settings.precision),
             "seed": self.seed,
+            "start": None if start is None else hashlib.sha256(start.contiguous().numpy().tobytes()).hexdigest(),
         }
         return self.folder / f"{content_hash(key)}.safetensors"
 
@@ -104,8 +115,7 @@ class IllusionMaker:
             },
         )
 
-    def _read(self, wish: Wish, objective: Objective) -> Illusion | None:
-        path = self.path(wish, objective)
+    def _read(self, wish: Wish, path: Path) -> Illusion | None:
         if not path.exists():
             return None
         try:
@@ -125,6 +135,12 @@ class IllusionMaker:
             restarts=int(restarts),
             history=kept["history"],
         )
+
+
+def illusion_maker(classifier: Classifier, guide: GuidedTexts | None, params: Params) -> IllusionMaker:
+    """The maker of a params file, with the cache beside its runs."""
+    folder = params.runs.parent / "cache" / "illusions"
+    return IllusionMaker(classifier, classifier.fingerprint, guide, params.visualize.illusion, params.seed, folder)
 
 
 def guide_key(guide: GuidedTexts | None, class_index: int) -> Mapping[str, Any] | None:

@@ -64,10 +64,15 @@ def folder_name(class_name: str) -> str:
     return f"{safe}-{hashlib.sha256(class_name.encode()).hexdigest()[:8]}"
 
 
+def real_range(features: NDArray[np.float32], neuron: int) -> float:
+    """95th percentile of a neuron's activations (N, F) on real pictures: what its pictures have to reach."""
+    return float(np.percentile(features[:, neuron], _PERCENTILE))
+
+
 def draw_neurons(folder: Path, rows: pd.DataFrame, material: Material) -> dict[str, Any]:
     """Make the pictures of a few neurons; the lines of both tables."""
     maker, neurons = material.maker, rows["neuron"].tolist()
-    ranges = {neuron: float(np.percentile(material.features[:, neuron], _PERCENTILE)) for neuron in neurons}
+    ranges = {neuron: real_range(material.features, neuron) for neuron in neurons}
     wishes = [Wish(neuron, material.class_index, floor=ranges[neuron]) for neuron in neurons]
     illusions = maker.make(wishes, Objective.ILLUSION)
     alone: Sequence[Illusion | None] = [None] * len(wishes)

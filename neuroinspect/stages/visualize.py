@@ -29,7 +29,7 @@ from neuroinspect.artifacts import (
 from neuroinspect.dataset import data_root
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
-from neuroinspect.stages.illusion_cache import ILLUSION_VERSION, IllusionMaker, guide_key
+from neuroinspect.stages.illusion_cache import ILLUSION_VERSION, guide_key, illusion_maker
 from neuroinspect.stages.models import classifier_of_run, guide_of
 from neuroinspect.stages.neuron_names import NamingMaterial, names_table, naming_material
 from neuroinspect.stages.neuron_pictures import ILLUSION_COLUMNS, REAL_COLUMNS, Material, draw_neurons
@@ -132,17 +132,17 @@ def _work(run: RunFolder, params: Params) -> _Work:
     class_names = (run.stage_record("extract") or {})["summary"]["classes"]
     settings, classifier, guide = params.visualize, classifier_of_run(run, params), guide_of(params)
     texts = None if guide is None else bind_texts(guide, class_names, params.guide)
-    fingerprint, class_index, naming = classifier.fingerprint, finding["class_index"], naming_material(run, params)
+    class_index, naming = finding["class_index"], naming_material(run, params)
+    maker = illusion_maker(classifier, texts, params)
     neurons = read_table(diagnosed / "neurons.parquet")
     if finding["status"] == "nothing_to_explain":
         neurons = neurons.head(0)
-    cache = params.runs.parent / "cache" / "illusions"
     return _Work(
         inputs={
             "extract": run.upstream_hash("extract"),
             "diagnose": run.upstream_hash("diagnose"),
             "illusion_version": ILLUSION_VERSION,
-            "classifier": fingerprint,
+            "classifier": maker.fingerprint,
             "guide": guide_key(texts, class_index),
             "naming": None if naming is None else naming.key,
             "settings": settings.model_dump(mode="json", exclude={"shard_size": True, "illusion": {"memory_cap_mb"}}),
@@ -151,7 +151,7 @@ def _work(run: RunFolder, params: Params) -> _Work:
         guide=None if naming is None else naming.cache.fingerprint,
         chosen=choose_neurons(neurons, count=settings.neurons),
         material=Material(
-            maker=IllusionMaker(classifier, fingerprint, texts, settings.illusion, params.seed, cache),
+            maker=maker,
             class_index=class_index,
             features=read_array(extracted / "features.select.npy"),
             representatives=np.array(read_array(extracted / "representatives.npy")),

@@ -40,8 +40,21 @@ def test_an_illusion_that_reached_too_little_says_so(material_of):
 def test_what_is_not_known_is_left_out(material_of):
     with_guide = {fact.title for fact in cards_by_neuron(material_of())[5].facts}
     without = {fact.title for fact in cards_by_neuron(material_of(guide=False))[5].facts}
-    assert with_guide - without == {"Text likeness"}
+    assert with_guide - without == {"Text likeness", "Word"}
     assert "Core relevance" not in with_guide
+
+
+def test_a_card_carries_the_word_of_its_neuron_and_the_next_one(material_of):
+    cards = cards_by_neuron(material_of())
+    assert [cards[neuron].word for neuron in (12, 5, 31)] == ["water", "wave", ""]
+    (word,) = [fact for fact in cards[12].facts if fact.title == "Word"]
+    assert (word.value, word.hint) == ("water 0.56", "then sand 0.11")
+    assert "Word" not in {fact.title for fact in cards[31].facts}
+
+
+def test_the_ranking_names_its_neurons_where_words_are_known(material_of):
+    assert [line[1] for line in ranking(material_of())][:4] == ["water", "–", "water", "wave"]
+    assert {line[1] for line in ranking(material_of(guide=False))} == {"–"}
 
 
 def test_a_neuron_without_feature_visualization_shows_two_pictures(material_of):
