@@ -30,32 +30,36 @@ class CueDirections:
     limit: float
 
 
-def class_differences(features: Tensor, presence: Tensor, moments: SelectMoments) -> tuple[Tensor, Tensor]:
-    """Mean difference (C, F) between the samples of a class with and without the cue, and the samples behind it (C,).
+def class_differences(features: Tensor, score: Tensor, moments: SelectMoments) -> tuple[Tensor, Tensor]:
+    """What one unit of the score makes of the mean features of each class (C, F), and the samples behind it (C,).
 
-    n1 n0 / (n1 + n0) samples stand behind a difference of n1 samples with and n0 without the cue. Within classes, because a
-    validation set in which cue and class occur together would otherwise give the class's own direction.
+    For a score of 0 and 1 this is the mean difference between the n1 samples of the class with the cue and the n0 without,
+    and n1 n0 / (n1 + n0) samples stand behind it. Within classes, because a validation set in which cue and class occur
+    together would otherwise give the class's own direction.
+
+    Args:
+        features: (N, F) of the split that selects.
+        score: (N,) how far a sample shows the cue.
+        moments: of these features.
     """
     classes = len(moments.counts)
-    shown = torch.zeros(classes, dtype=torch.float64, device=features.device).index_add_(0, moments.row, presence)
-    hidden = moments.counts - shown
-    high = class_sums(features, moments.row, classes=classes, weights=presence)
-    low = moments.counts[:, None] * moments.class_means - high
-    weights = shown * hidden / moments.counts
+    sums = torch.zeros(classes, dtype=torch.float64, device=features.device).index_add_(0, moments.row, score)
+    centred = score - (sums / moments.counts)[moments.row]
+    weights = torch.zeros_like(sums).index_add_(0, moments.row, centred.square())
     told = weights > 1e-6
-    differences = high / shown.clamp_min(1e-12)[:, None] - low / hidden.clamp_min(1e-12)[:, None]
-    return torch.where(told[:, None], differences, 0.0), torch.where(told, weights, 0.0)
+    moved = class_sums(features, moments.row, classes=classes, weights=centred) / weights.clamp_min(1e-12)[:, None]
+    return torch.where(told[:, None], moved, 0.0), torch.where(told, weights, 0.0)
 
 
-def cue_directions(features: Tensor, presence: Tensor, moments: SelectMoments) -> CueDirections:
+def cue_directions(features: Tensor, score: Tensor, moments: SelectMoments) -> CueDirections:
     """The directions in which samples with the cue differ from those without, in their class, by more than chance.
 
     Args:
         features: (N, F) of the split that selects.
-        presence: (N,) probability that a sample shows the cue, 0..1.
+        score: (N,) how far a sample shows the cue, in any unit.
         moments: of these features.
     """
-    differences, weights = class_differences(features, presence, moments)
+    differences, weights = class_differences(features, score, moments)
     scaled = (differences * weights.sqrt()[:, None]).T
     # Singular values of the differences, whitened by what varies within class and cue. The covariance within classes holds the
     # cue's own scatter too: Woodbury takes it out again, so that one factor serves every cue.

@@ -10,7 +10,7 @@ Reference: method.md section 4; Belrose et al. 2023, "LEACE: Perfect linear conc
 import torch
 from torch import Tensor
 
-from neuroinspect.editing.cue_directions import CueDirections, cue_directions
+from neuroinspect.editing.cue_directions import cue_directions
 from neuroinspect.editing.cue_presence import find_presence
 from neuroinspect.editing.problem import EditProblem, Projection, Try
 from neuroinspect.editing.select_moments import SelectMoments, moments_of
@@ -23,18 +23,14 @@ def cue_erasure_tries(problem: EditProblem, settings: EditSettings) -> list[Try]
     """One try for each number of directions that are erased of a cue, at most."""
     features = problem.validation_features
     moments = moments_of(problem, shrinkage=settings.shrinkage)
-    shown = torch.zeros(len(features), dtype=torch.bool, device=features.device)
-    cues: list[CueDirections] = []
-    for chosen in problem.neurons.values():
-        presence = find_presence(features, chosen, moments)
-        shown |= presence.probability > 0.5
-        cues.append(cue_directions(features, presence.probability, moments))
+    shown = [find_presence(features, chosen, moments) for chosen in problem.neurons.values()]
+    cues = [cue_directions(features, presence.score, moments) for presence in shown]
     tries = []
     for most in settings.cue_directions:
         directions = torch.cat([cue.directions[:, :most] for cue in cues], 1)
         tries.append(
             Try(
-                {"directions": directions.shape[1], "samples_with_cue": int(shown.sum())},
+                {"directions": directions.shape[1], "samples_with_cue": [presence.count for presence in shown]},
                 problem.weight,
                 problem.bias,
                 weight_decay=settings.train.weight_decay,

@@ -1,10 +1,11 @@
 """Which samples show the cue? The chosen neurons make a first guess, all neurons then correct it.
 
-No group label is used: a sample shows the cue as far as it stands out WITHIN its class in the way the chosen neurons say.
+No group label is used: a sample shows the cue as far as it stands out WITHIN its class in the way the chosen neurons say. Where
+that splits the samples into two clear heaps, the split is corrected in turn (self-training, Nigam et al. 2000, "Text
+classification from labeled and unlabeled documents using EM"). Where it does not, as on photos with a small cue, corrections
+of a hard split drift away from the cue, and the score itself is the better answer.
 
-Reference: method.md section 4, step 1, which stops at the guess; the rounds that follow are self-training (Nigam et al. 2000,
-"Text classification from labeled and unlabeled documents using EM") with a linear reader that never scores a sample it
-learned from.
+Reference: method.md section 4, step 1, which stops at the first guess.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,13 @@ from torch import Tensor
 from neuroinspect.editing.select_moments import SelectMoments, weighted_sum
 
 START = 1.0
-"""Standard deviations above the mean of the starting score at which the first guess is "shows the cue"."""
-ROUNDS = 10
-"""Budget of the corrections."""
+"""Standard deviations above the mean of a score at which a sample is first taken to show the cue."""
+SMOOTHINGS = 10
+"""How often all neurons read the score again before it is split."""
+CLEAR = 3.0
+"""Gap between the two heaps, in standard deviations of one, from which on one sample in fifteen is misplaced at most."""
+CORRECTIONS = 10
+"""Budget of the corrections of a split."""
 SETTLED = 0.01
 """Change of the presence, as a part of it, at which the corrections stop."""
 _SPLIT_STEPS = 50
@@ -27,23 +32,35 @@ _BORROWED = 2.0  # samples' worth of the overall rate that each class's own rate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """A score seen as two heaps.
+
+    Attributes:
+        upper: (N,) probability of belonging to the upper one, 0..1.
+        gap: between them, in standard deviations of one heap; 0 where there is none.
+    """
+
+    upper: Tensor
+    gap: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CuePresence:
     """What is believed about the cue.
 
     Attributes:
-        probability: (N,) that a sample shows the cue, 0..1.
-        rounds: corrections made.
-        converged: they had settled before the budget was spent.
+        score: (N,) how far a sample shows the cue; a probability, 0..1, where the heaps are clear, else any number.
+        count: samples that rather show it.
+        gap: between the samples with and without it, in standard deviations.
+        clear: the gap was wide enough for corrections.
+        converged: they settled within their budget; True where none were made.
     """
 
-    probability: Tensor
-    rounds: int
+    score: Tensor
+    count: int
+    gap: float
+    clear: bool
     converged: bool
-
-    @property
-    def count(self) -> int:
-        """Samples that rather show the cue."""
-        return int((self.probability > 0.5).sum())
 
 
 def find_presence(features: Tensor, neurons: Sequence[int], moments: SelectMoments) -> CuePresence:
@@ -55,16 +72,32 @@ def find_presence(features: Tensor, neurons: Sequence[int], moments: SelectMomen
         moments: of these features.
     """
     score = starting_score(features, neurons, moments)
-    presence = split_scores(score, (score > START).double(), moments)
-    for taken in range(ROUNDS):
-        score = read_presence(features, presence, moments)
-        corrected = split_scores(score, presence, moments)
-        change = (corrected - presence).abs().mean()
-        settled = bool(change <= SETTLED * presence.mean())
-        presence = corrected
+    for _ in range(SMOOTHINGS):
+        score = standardise(read_presence(features, score, moments))
+    split = split_scores(score, (score > START).double(), moments)
+    clear, converged = split.gap >= CLEAR, True
+    if clear:
+        split, converged = _correct(features, split, moments)
+        score = split.upper
+    return CuePresence(score, int((split.upper > 0.5).sum()), split.gap, clear, converged)
+
+
+def _correct(features: Tensor, split: Split, moments: SelectMoments) -> tuple[Split, bool]:
+    for _ in range(CORRECTIONS):
+        score = read_presence(features, split.upper, moments)
+        corrected = split_scores(standardise(score), split.upper, moments)
+        change = (corrected.upper - split.upper).abs().mean()
+        settled = bool(change <= SETTLED * split.upper.mean())
+        split = corrected
         if settled:
-            return CuePresence(presence, taken + 1, True)
-    return CuePresence(presence, ROUNDS, False)
+            return split, True
+    return split, False
+
+
+def standardise(score: Tensor) -> Tensor:
+    """A score (N,) with mean 0 and deviation 1; zeros where it never varies."""
+    spread = score.std()
+    return (score - score.mean()) / spread if spread > 0 else torch.zeros_like(score)
 
 
 def starting_score(features: Tensor, neurons: Sequence[int], moments: SelectMoments) -> Tensor:
@@ -83,13 +116,11 @@ def starting_score(features: Tensor, neurons: Sequence[int], moments: SelectMome
     if len(neurons) > 2:
         leading = torch.linalg.eigh(residual.T @ residual / len(residual)).eigenvectors[:, -1]
         weights = (leading * leading.sum().sign()).clamp_min(0.0)
-    score = scaled @ weights
-    spread = score.std()
-    return (score - score.mean()) / spread if spread > 0 else torch.zeros_like(score)
+    return standardise(scaled @ weights)
 
 
 def read_presence(features: Tensor, presence: Tensor, moments: SelectMoments) -> Tensor:
-    """Score (N,) of the best linear reader of the presence within classes, for each sample as if it had not taken part.
+    """Score (N,) of the best linear reader of a presence (N,) within classes, for each sample as if it had not taken part.
 
     Ridge regression on the features within classes, penalised by the shrinkage of their covariance; leaving one sample out
     is exact but for the class means. Without it the reader would confirm every guess as soon as neurons are many.
@@ -105,8 +136,8 @@ def read_presence(features: Tensor, presence: Tensor, moments: SelectMoments) ->
     return alone + by_class[moments.row]
 
 
-def split_scores(scores: Tensor, start: Tensor, moments: SelectMoments) -> Tensor:
-    """Probability (N,) that a score belongs to the upper of two normal distributions.
+def split_scores(scores: Tensor, start: Tensor, moments: SelectMoments) -> Split:
+    """See scores as two normal distributions.
 
     The two lie one gap apart, the same in all classes; every class has its own place and its own rate, so that a class whose
     samples nearly all show the cue is told from one that merely scores higher.
@@ -121,15 +152,15 @@ def split_scores(scores: Tensor, start: Tensor, moments: SelectMoments) -> Tenso
     def by_class(values: Tensor) -> Tensor:
         return torch.zeros(classes, dtype=torch.float64, device=values.device).index_add_(0, row, values)
 
-    sums, upper = by_class(scores), start
+    sums, upper, distance = by_class(scores), start, 0.0
     for _ in range(_SPLIT_STEPS):
         shown = by_class(upper)
         hidden = counts - shown
         weight = shown * hidden / counts
+        if weight.sum() <= 1e-9:
+            return Split(upper, 0.0)
         high = by_class(upper * scores)
         gaps = high / shown.clamp_min(1e-12) - (sums - high) / hidden.clamp_min(1e-12)
-        if weight.sum() <= 1e-9:
-            return upper
         gap = (weight * gaps).sum() / weight.sum()
         place = (sums - gap * shown) / counts
         rest = scores - place[row]
@@ -137,8 +168,8 @@ def split_scores(scores: Tensor, start: Tensor, moments: SelectMoments) -> Tenso
         rate = (shown + _BORROWED * upper.mean()) / (counts + _BORROWED)
         odds = (rate.log() - (1 - rate).log())[row]
         updated = torch.sigmoid(odds + gap * (2 * rest - gap) / (2 * variance))
-        change = (updated - upper).abs().max()
+        change, distance = (updated - upper).abs().max(), float(gap / variance.sqrt())
         upper = updated
         if change < _SPLIT_SETTLED:
             break
-    return upper
+    return Split(upper, distance)

@@ -48,7 +48,7 @@ def test_reading_leaves_each_sample_out() -> None:
 def test_a_split_gives_the_probabilities_of_its_own_fit() -> None:
     features, labels, cue, moments = measured()
     scores = starting_score(features, CUE_NEURONS, moments)
-    upper = split_scores(scores, (scores > 1).double(), moments)
+    upper = split_scores(scores, (scores > 1).double(), moments).upper
     assert np.allclose(upper, reference.split_step(scores.numpy(), labels.numpy(), upper.numpy()), atol=1e-3)
     assert float(((upper > 0.5) == cue).double().mean()) > 0.95
 
@@ -59,24 +59,51 @@ def test_a_class_that_nearly_always_shows_the_cue_is_not_taken_for_one_that_neve
     cue = torch.rand(400, generator=generator) < torch.where(labels == 0, 0.95, 0.2)
     scores = cue.double() + 0.1 * torch.randn(400, generator=generator)
     moments = measure_moments(torch.zeros(400, 1), labels, shrinkage=None)
-    assert torch.equal(split_scores(scores, (scores > 0.8).double(), moments) > 0.5, cue)
+    split = split_scores(scores, (scores > 0.8).double(), moments)
+    assert torch.equal(split.upper > 0.5, cue)
+    assert 8 < split.gap < 12
 
 
 def test_scores_without_a_gap_stay_as_they_were() -> None:
     _, _, _, moments = measured(30)
     nothing = torch.zeros(30, dtype=torch.float64)
-    assert torch.equal(split_scores(nothing, nothing, moments), nothing)
+    split = split_scores(nothing, nothing, moments)
+    assert torch.equal(split.upper, nothing)
+    assert split.gap == 0.0
 
 
-def test_all_neurons_correct_the_guess_of_one() -> None:
+def cue_in_many_neurons(size: float) -> tuple[Tensor, Tensor, SelectMoments]:
     generator = torch.Generator().manual_seed(1)
     cue = torch.rand(600, generator=generator) < 0.3
     features = torch.randn(600, 20, generator=generator)
-    features[:, :8] += 1.6 * cue[:, None]
-    moments = measure_moments(features, torch.arange(600) % 3, shrinkage=None)
+    features[:, 0] += 4.0 * cue
+    features[:, 1:8] += size * cue[:, None]
+    return features, cue, measure_moments(features, torch.arange(600) % 3, shrinkage=None)
+
+
+def test_all_neurons_correct_the_guess_of_one() -> None:
+    features, cue, moments = cue_in_many_neurons(2.0)
     guess = starting_score(features, (0,), moments) > 1
     found = find_presence(features, (0,), moments)
-    assert float((guess == cue).double().mean()) < 0.85
-    assert float(((found.probability > 0.5) == cue).double().mean()) > 0.95
+    assert float((guess == cue).double().mean()) < 0.96
+    assert float(((found.score > 0.5) == cue).double().mean()) > 0.99
+    assert found.clear
     assert found.converged
-    assert found.count == int((found.probability > 0.5).sum())
+    assert found.count == int((found.score > 0.5).sum())
+
+
+def test_where_the_heaps_are_not_clear_the_score_itself_is_kept() -> None:
+    features, cue, _ = cue_in_many_neurons(0.5)
+    features[:, 0] -= 3.0 * cue
+    found = find_presence(features, (0, 1, 2), measure_moments(features, torch.arange(600) % 3, shrinkage=None))
+    assert found.gap < 3
+    assert not found.clear
+    assert len(found.score.unique()) == 600
+    assert float(np.corrcoef(found.score, cue)[0, 1]) > float(np.corrcoef(features[:, 1], cue)[0, 1])
+
+
+def test_a_dead_neuron_shows_nothing() -> None:
+    features = torch.ones(30, 4)
+    found = find_presence(features, (1,), measure_moments(features, torch.arange(30) % 3, shrinkage=None))
+    assert torch.equal(found.score, torch.zeros(30, dtype=torch.float64))
+    assert found.count == 0
