@@ -116,6 +116,7 @@ class _Race:
         self._rates = _learning_rates(settings, math.ceil(len(problem.features) / settings.batch_size))
         self._stack = Stack.of(list(tries.values()))
         self._weights, self._biases = (one.requires_grad_() for one in self._stack.start(list(tries.values())))
+        self._gradient = torch.empty_like(self._weights)
         self._optimizer = torch.optim.Adam([self._weights, self._biases], fused=True)
 
     def run_epoch(self, epoch: int) -> None:
@@ -127,7 +128,8 @@ class _Race:
             self._optimizer.param_groups[0]["lr"] = next(rates)
             batch = problem.features[rows], problem.labels[rows]
             with torch.no_grad():
-                self._weights.grad, self._biases.grad = self._stack.gradients(batch, self._weights, self._biases)
+                found = self._stack.gradients(batch, self._weights, self._biases, out=self._gradient)
+                self._weights.grad, self._biases.grad = found
             self._optimizer.step()
         self._keep_best()
         self._stop(one for one in self.running if self._waited[one] >= self._settings.patience)
@@ -169,6 +171,7 @@ class _Race:
         self._stack = Stack.of([self._tries[position] for position in self.running])
         before = self._weights, self._biases
         self._weights, self._biases = (one.detach()[rows].requires_grad_() for one in before)
+        self._gradient = torch.empty_like(self._weights)
         kept = torch.optim.Adam([self._weights, self._biases], fused=True)
         for old, new in zip(before, (self._weights, self._biases), strict=True):
             known = self._optimizer.state[old]

@@ -93,8 +93,10 @@ class Stack:
         read = weights @ self.left
         return weights - read @ self.right.permute(1, 2, 0), biases + (read @ self.centre[:, :, None]).squeeze(2)
 
-    def gradients(self, batch: tuple[Tensor, Tensor], weights: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients (T, C, F), (T, C) of the losses of a batch: features (B, F), labels (B,)."""
+    def gradients(
+        self, batch: tuple[Tensor, Tensor], weights: Tensor, biases: Tensor, *, out: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients (T, C, F), (T, C) of the losses of a batch: features (B, F), labels (B,); the first are written to out."""
         features, labels = batch
         erased = self._erased(features)
         logits = self._logits(features, weights, biases, erased=erased)
@@ -108,7 +110,8 @@ class Stack:
             for ratios in self.ratios
             for part in ratio_slopes(ratios, features, (logits, probability, total), weights, slope, erased)
         ]
-        gradient = torch.mm(slope.flatten(1).T, features).view_as(weights)
+        torch.mm(slope.flatten(1).T, features, out=out.flatten(0, 1))
+        gradient = out
         bias_gradient = slope.sum(0)
         if erased is not None:
             read = slope.permute(1, 2, 0) @ erased.readings.transpose(0, 1)
