@@ -7,7 +7,7 @@ Reference: Wilson 1927; McNemar 1947; Efron, Tibshirani 1993, "An Introduction t
 intervals).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -75,33 +75,48 @@ def bootstrap(
     Returns:
         None where the statistic is not defined on the samples, or on most draws of them.
     """
+    value = statistic(np.ones((1, len(np.asarray(strata)))))[0]
+    if not np.isfinite(value):
+        return None
+    figures = [statistic(counts) for counts in draw_counts(strata, generator=generator, draws=draws)]
+    return estimate(value, np.concatenate(figures), confidence=confidence)
+
+
+def draw_counts(
+    strata: ArrayLike, *, generator: np.random.Generator, draws: int
+) -> Iterator[NDArray[np.unsignedinteger]]:
+    """How often each sample is drawn, (D, N) for some draws after the other, within each stratum; see `bootstrap`."""
     labels = np.asarray(strata)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     size = len(labels)
-    value = defined(statistic(np.ones((1, size)))[0])
-    if value is None:
-        return None
-    figures = []
     chunk = max(1, _CHUNK_ELEMENTS // size)
     for start in range(0, draws, chunk):
         rows = min(chunk, draws - start)
-        counts = np.empty((rows, size))
+        counts = np.empty((rows, size), dtype=np.uint32)
         for at in members:
             drawn = generator.integers(len(at), size=(rows, len(at))) + np.arange(rows)[:, None] * len(at)
             counts[:, at] = np.bincount(drawn.ravel(), minlength=rows * len(at)).reshape(rows, len(at))
-        figures.append(statistic(counts))
-    found = np.concatenate(figures)
+        yield counts.astype(np.min_scalar_type(counts.max(initial=0)))
+
+
+def estimate(value: float, drawn: NDArray[np.float64], *, confidence: float) -> Estimate | None:
+    """A figure with the percentile interval of its draws (D,); None where it, or most of the draws, are not defined."""
     # Where most draws miss a cell the statistic needs, the others are no picture of its spread.
-    if np.isnan(found).mean() > 0.5:
+    if not np.isfinite(value) or np.isnan(drawn).mean() > 0.5:
         return None
-    low, high = np.nanquantile(found, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Estimate(value, float(low), float(high))
+    low, high = np.nanquantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Estimate(float(value), float(low), float(high))
 
 
 def mean_statistic(values: NDArray[Any], members: NDArray[np.int64]) -> Statistic:
     """Mean of the values (N,) of some samples, their numbers (K,); NaN where none of them is drawn."""
     inside = values[members].astype(np.float64)
-    return lambda counts: _divide(counts[:, members] @ inside, counts[:, members].sum(axis=1))
+
+    def statistic(counts: NDArray[Any]) -> NDArray[np.float64]:
+        drawn = _columns(counts, members)
+        return _divide(np.einsum("dn,n->d", drawn, inside), drawn.sum(axis=1))
+
+    return statistic
 
 
 def auroc_statistic(scores: Array, is_positive: Array, is_negative: Array) -> Statistic:
@@ -122,9 +137,10 @@ def auroc_statistic(scores: Array, is_positive: Array, is_negative: Array) -> St
 
     def statistic(counts: NDArray[Any]) -> NDArray[np.float64]:
         beaten = np.zeros((len(counts), len(negative) + 1))
-        np.cumsum(counts[:, negative], axis=1, out=beaten[:, 1:])
-        won = np.einsum("dp,dp->d", counts[:, positive], beaten[:, below] + beaten[:, not_above]) / 2
-        return _divide(won, counts[:, positive].sum(axis=1) * beaten[:, -1])
+        np.cumsum(_columns(counts, negative), axis=1, out=beaten[:, 1:])
+        drawn = _columns(counts, positive)
+        won = np.einsum("dp,dp->d", drawn, _columns(beaten, below) + _columns(beaten, not_above)) / 2
+        return _divide(won, drawn.sum(axis=1) * beaten[:, -1])
 
     return statistic
 
@@ -157,6 +173,11 @@ def defined(figure: Any) -> float | None:
 def as_array(values: Array) -> NDArray[Any]:
     """A tensor (on any device) or anything array-like as a numpy array."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _columns(counts: NDArray[Any], members: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Some columns as float64; `take` is several times faster here than an index."""
+    return np.take(counts, members, axis=1).astype(np.float64, copy=False)
 
 
 def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neuroinspect.intervals import Estimate, Statistic, bootstrap, difference
+from neuroinspect.intervals import Estimate, Statistic, draw_counts, estimate
 from neuroinspect.metrics import (
     average_statistic,
     cell_strata,
@@ -53,8 +53,19 @@ class JudgedSplit:
     training_sizes: Mapping[tuple[int, str], int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """A figure, and what it is on each draw (D,); both minus those of another give the paired difference."""
+
+    value: NDArray[np.float64]
+    draws: NDArray[np.float64]
+
+
 class Judge:
-    """Computes figures and differences of decision layers on one split; the draws are the same for all of them."""
+    """Computes figures and differences of decision layers on one split; the draws are the same for all of them.
+
+    Samples are drawn once, and each figure of each layer is computed once on them, whatever it is compared with.
+    """
 
     def __init__(self, split: JudgedSplit, *, settings: EvaluateSettings, seed: int) -> None:
         self._split, self._settings, self._seed = split, settings, seed
@@ -62,6 +73,9 @@ class Judge:
         self._groups = np.asarray(split.groups, dtype=object) if known else None
         # by class only: within (class, group) cells a cue that decides everything would leave no spread at all
         self._strata = cell_strata(split.targets)
+        self._counts: list[NDArray[np.unsignedinteger]] = []
+        self._layers: dict[tuple[int, int], tuple[tuple[Tensor, Tensor], dict[str, Statistic]]] = {}
+        self._drawn: dict[tuple[int, int, str], _Drawn] = {}
 
     @property
     def count(self) -> int:
@@ -94,40 +108,52 @@ class Judge:
         """Figures of one layer with bootstrap intervals; of several placebo draws their mean, smallest and largest."""
         names = (*COMPARED, "worst_group", "group_weighted_average")
         if len(layers) == 1:
-            statistics = self.statistics(layers[0])
-            row = {name: self._estimate(statistics[name]) if name in statistics else None for name in names}
+            statistics = self._statistics(layers[0])
+            row = {name: self._estimate(self._draw(layers[0], name)) if name in statistics else None for name in names}
         else:
-            drawn = [self.statistics(layer) for layer in layers]
+            drawn = [self._statistics(layer) for layer in layers]
             row = {name: self._range([one[name] for one in drawn]) if name in drawn[0] else None for name in names}
         return {**row, **self._cells(layers)}
 
     def differences(self, layers: Layers, *, controls: Sequence[str]) -> list[dict[str, Any]]:
         """Each layer against each control on the same draws; a placebo counts as the mean of its own draws."""
         rows = []
-        mine = {name: [self.statistics(layer) for layer in group] for name, group in layers.items()}
-        for name, drawn in mine.items():
-            if name.startswith("placebo.") or len(drawn) != 1:
+        for name, group in layers.items():
+            if name.startswith("placebo.") or len(group) != 1:
                 continue
+            known = [metric for metric in COMPARED if metric in self._statistics(group[0])]
             for control in controls:
                 other = f"placebo.{name}" if control == "placebo" else control
-                if other == name or other not in mine:
+                if other == name or other not in layers:
                     continue
-                for metric in COMPARED:
-                    if metric in drawn[0]:
-                        against = _mean([one[metric] for one in mine[other]])
-                        estimate = self._estimate(difference(drawn[0][metric], against))
-                        if estimate is not None:
-                            rows.append({"name": name, "against": control, "metric": metric, **estimate})
+                for metric in known:
+                    against = _mean([self._draw(layer, metric) for layer in layers[other]])
+                    found = self._estimate(_difference(self._draw(group[0], metric), against))
+                    if found is not None:
+                        rows.append({"name": name, "against": control, "metric": metric, **found})
         return rows
 
-    def _estimate(self, statistic: Statistic) -> dict[str, float] | None:
-        found = bootstrap(
-            statistic,
-            self._strata,
-            generator=np.random.default_rng(self._seed),
-            draws=self._settings.bootstrap,
-            confidence=self._settings.confidence,
-        )
+    def _statistics(self, layer: tuple[Tensor, Tensor]) -> dict[str, Statistic]:
+        """`statistics`, once for each layer; the layer is kept with them, so that no other takes its place."""
+        key = (id(layer[0]), id(layer[1]))
+        if key not in self._layers:
+            self._layers[key] = (layer, self.statistics(layer))
+        return self._layers[key][1]
+
+    def _draw(self, layer: tuple[Tensor, Tensor], metric: str) -> _Drawn:
+        """A figure of a layer on all draws, computed once."""
+        key = (id(layer[0]), id(layer[1]), metric)
+        if key not in self._drawn:
+            if not self._counts:
+                generator = np.random.default_rng(self._seed)
+                self._counts = list(draw_counts(self._strata, generator=generator, draws=self._settings.bootstrap))
+            statistic = self._statistics(layer)[metric]
+            draws = [statistic(counts) for counts in self._counts]
+            self._drawn[key] = _Drawn(statistic(np.ones((1, self.count))), np.concatenate(draws))
+        return self._drawn[key]
+
+    def _estimate(self, drawn: _Drawn) -> dict[str, float] | None:
+        found = estimate(float(drawn.value[0]), drawn.draws, confidence=self._settings.confidence)
         return None if found is None else _rounded(found)
 
     def _range(self, statistics: Sequence[Statistic]) -> dict[str, float] | None:
@@ -158,8 +184,12 @@ class Judge:
         return named
 
 
-def _mean(statistics: Sequence[Statistic]) -> Statistic:
-    return lambda counts: np.mean([one(counts) for one in statistics], axis=0)
+def _mean(several: Sequence[_Drawn]) -> _Drawn:
+    return _Drawn(np.mean([one.value for one in several], axis=0), np.mean([one.draws for one in several], axis=0))
+
+
+def _difference(first: _Drawn, second: _Drawn) -> _Drawn:
+    return _Drawn(first.value - second.value, first.draws - second.draws)
 
 
 def _rounded(estimate: Estimate) -> dict[str, float]:

@@ -28,7 +28,7 @@ class TrainSettings(Settings):
         description="epochs after which the worse half of a method's tries stops, where the data are large",
     )
     halve_above: int = Field(
-        default=1_000_000_000, ge=0, description="large: more samples x neurons x classes than this"
+        default=4_000_000_000, ge=0, description="large: more samples x neurons x classes than this"
     )
 
 
