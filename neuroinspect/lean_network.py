@@ -32,20 +32,21 @@ def lean_copy(
     Args:
         module: the network.
         probe: input to compare the copy with the network on.
-        until: the copy returns what this layer, whose output is the network's, takes in; None: what the network returns.
+        until: the copy returns what this layer, whose output is the network's, takes in, averaged over places where the
+            network averages after it; None: what the network returns.
         dtype: of the copy's weights; its input has to have it too. The comparison is made in float32.
 
     Returns:
         The copy, or None where it cannot be made or does not give what the network gives.
     """
     try:
-        expected = _outputs(module, probe, until)
+        expected = _averaged(_outputs(module, probe, until))
         lean = _shared_copy(module, until)
         with torch.no_grad():
             _fold_batch_norms(lean, probe)
             _repack(lean)
-            found = lean(probe)
-            if not (found - expected).abs().max() <= _TOLERANCE * expected.abs().max():
+            found = _averaged(lean(probe))
+            if found.shape != expected.shape or not (found - expected).abs().max() <= _TOLERANCE * expected.abs().max():
                 log.info("a lean copy of %s gives other values; the network itself is used", type(module).__name__)
                 return None
             _convert(lean, dtype, channels_last=probe.device.type == "cpu" or dtype is torch.bfloat16)
@@ -65,6 +66,10 @@ def _outputs(module: nn.Module, probe: Tensor, until: nn.Module | None) -> Tenso
         with inputs_of(until) as caught:
             module(probe)
         return caught[-1]
+
+
+def _averaged(values: Tensor) -> Tensor:
+    return values.mean((2, 3)) if values.dim() == 4 else values
 
 
 def _shared_copy(module: nn.Module, until: nn.Module | None) -> nn.Module:

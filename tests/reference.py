@@ -291,3 +291,104 @@ def leace(directions: NDArray[np.floating], covariance: NDArray[np.floating]) ->
         reader = np.linalg.pinv(spread, rcond=1e-10) @ seen
         kept = (np.eye(width) - np.outer(seen, reader) / (seen @ reader)) @ kept
     return np.asarray(np.eye(width) - kept)
+
+
+# Square root of the covariance of colours, Olah et al. 2017.
+COLOUR_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+
+
+def picture_of_spectrum(spectrum: NDArray[np.floating], decay_power: float) -> NDArray[np.floating]:
+    """One picture (3, H, H) of a spectrum (3, H, H // 2 + 1, 2): the sum of its waves, one after the other."""
+    colours, side, half, _ = spectrum.shape
+    planes = np.zeros((colours, side, side))
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    for colour in range(colours):
+        for v in range(side):
+            for u in range(half):
+                signed = v if v <= side // 2 else v - side
+                frequency = max(np.hypot(signed / side, u / side), 1 / side)
+                value = complex(*spectrum[colour, v, u]) / frequency**decay_power
+                wave = np.exp(2j * np.pi * (v * rows + u * columns) / side)
+                # a frequency and its mirror are one wave of a real picture
+                planes[colour] += np.real(value * wave) * (1 if u in (0, side // 2) else 2) / side
+    mixed = np.einsum("rc,chw->rhw", COLOUR_ROOT / np.linalg.norm(COLOUR_ROOT, axis=0).max(), planes)
+    return 1 / (1 + np.exp(-mixed))
+
+
+def spectrum_of_picture(picture: NDArray[np.floating], decay_power: float) -> NDArray[np.floating]:
+    """The other way: the amplitude (3, H, H // 2 + 1, 2) of each wave in a picture (3, H, H) with values inside (0, 1)."""
+    side = picture.shape[1]
+    mixed = np.log(picture / (1 - picture))
+    planes = np.einsum("cr,rhw->chw", np.linalg.inv(COLOUR_ROOT / np.linalg.norm(COLOUR_ROOT, axis=0).max()), mixed)
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    spectrum = np.zeros((3, side, side // 2 + 1, 2))
+    for v in range(side):
+        for u in range(side // 2 + 1):
+            signed = v if v <= side // 2 else v - side
+            frequency = max(np.hypot(signed / side, u / side), 1 / side)
+            wave = np.exp(-2j * np.pi * (v * rows + u * columns) / side)
+            amplitude = (planes * wave).sum((1, 2)) / side * frequency**decay_power
+            spectrum[:, v, u, 0], spectrum[:, v, u, 1] = amplitude.real, amplitude.imag
+    return spectrum
+
+
+def illusion_score(activation: float, class_logit: float, *, gamma: float) -> float:
+    """A_n + gamma z_c: eq. (2) before its sign."""
+    return activation + gamma * class_logit
+
+
+def illusion_loss(score: float, cosine: float | None, *, epsilon: float) -> float:
+    """Eq. (4) of one picture with our guard, eq. (2) without a guide; `cosine` is 1 minus eq. (3)."""
+    if cosine is None or score <= 0:
+        return -score
+    return -max(cosine + epsilon, epsilon) * score
+
+
+def released_illusion_loss(scores: Tensor, cosines: Tensor, *, epsilon: float) -> Tensor:
+    """Eq. (4) as the released code computes it: the cosines as (B, 1), so that the product is (B, B)."""
+    total, count = torch.zeros((), dtype=torch.float64), len(scores)
+    for i in range(count):
+        for j in range(count):
+            total = total - (cosines[i] + epsilon) * scores[j]
+    return total / count**2
+
+
+def cosine_schedule(step: int, steps: int, *, last: float) -> float:
+    """Part of the learning rate at a step: half a cosine from 1 down to `last` at the last of them."""
+    return last + (1 - last) * (1 + math.cos(math.pi * step / (steps - 1))) / 2
+
+
+def moved_picture(
+    picture: NDArray[np.floating],
+    *,
+    angle: float,
+    shift: tuple[float, float],
+    scale: tuple[float, float],
+    tint: Sequence[float],
+) -> NDArray[np.floating]:
+    """A picture (3, H, H) tinted, scaled, turned, then shifted, pixel by pixel: bilinear, black outside.
+
+    Args:
+        picture: the picture.
+        angle: in radians.
+        shift: x and y, in half sides.
+        scale: x and y of the content before it turns.
+        tint: added to each colour.
+    """
+    side = picture.shape[1]
+    padded = np.zeros((3, side + 2, side + 2))
+    padded[:, 1:-1, 1:-1] = picture + np.asarray(tint)[:, None, None]
+    result = np.zeros_like(picture)
+    for row in range(side):
+        for column in range(side):
+            x, y = (2 * column + 1) / side - 1, (2 * row + 1) / side - 1
+            # from where the pixel comes: the steps backwards
+            x, y = x - shift[0], y - shift[1]
+            turned = (math.cos(angle) * x + math.sin(angle) * y, -math.sin(angle) * x + math.cos(angle) * y)
+            across, down = ((place * side + side - 1) / 2 + 1 for place in (turned[0] / scale[0], turned[1] / scale[1]))
+            left, top = math.floor(across), math.floor(down)
+            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                if 0 <= top + i < side + 2 and 0 <= left + j < side + 2:
+                    part = (1 - abs(down - top - i)) * (1 - abs(across - left - j))
+                    result[:, row, column] += part * padded[:, top + i, left + j]
+    return result

@@ -61,15 +61,15 @@ class SceneGuide:
 
     def __init__(self) -> None:
         self._tokenizer = SceneTokenizer()
-        self._model = scene_clip(self._tokenizer.vocabulary_size)
+        self.model = scene_clip(self._tokenizer.vocabulary_size)
         state = {
             name: tensor.float() if tensor.is_floating_point() else tensor
             for name, tensor in load_file(CLIP_WEIGHTS).items()
         }
-        self._model.load_state_dict(state)
-        self._model.eval().requires_grad_(False)
+        self.model.load_state_dict(state)
+        self.model.eval().requires_grad_(False)
         probe = torch.linspace(-1, 1, 2 * 3 * IMAGE_SIZE**2).view(2, 3, IMAGE_SIZE, IMAGE_SIZE)
-        self._tower = lean_copy(self._model.visual, probe) or self._model.visual
+        self._tower = lean_copy(self.model.visual, probe) or self.model.visual
 
     @property
     def fingerprint(self) -> str:
@@ -83,7 +83,7 @@ class SceneGuide:
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """Embeddings (T, 64)."""
-        embedded: Tensor = self._model.encode_text(self._tokenizer(texts))
+        embedded: Tensor = self.model.encode_text(self._tokenizer(texts))
         return embedded
 
 

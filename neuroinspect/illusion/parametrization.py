@@ -3,6 +3,8 @@
 Reference: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", section "Preconditioning and parameterization".
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -48,7 +50,9 @@ def images_from(spectra: Tensor, scale: Tensor) -> Tensor:
     """
     side = spectra.shape[2]
     colours = torch.fft.irfft2(torch.view_as_complex(spectra) * scale, s=(side, side), norm="ortho")
-    images: Tensor = torch.sigmoid(torch.einsum("rc,nchw->nrhw", _colour_matrix(colours), colours))
+    images: Tensor = torch.sigmoid(
+        torch.einsum("rc,nchw->nrhw", _colour_matrix(colours.dtype, colours.device), colours)
+    )
     return images
 
 
@@ -65,10 +69,12 @@ def spectra_of(images: Tensor, scale: Tensor) -> Tensor:
         (N, 3, H, W // 2 + 1, 2).
     """
     mixed = torch.logit(images.clamp(_DARKEST, 1 - _DARKEST))
-    colours = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(_colour_matrix(mixed)), mixed)
+    colours = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(_colour_matrix(mixed.dtype, mixed.device)), mixed)
     return torch.view_as_real(torch.fft.rfft2(colours, norm="ortho") / scale)
 
 
-def _colour_matrix(like: Tensor) -> Tensor:
-    matrix: Tensor = torch.tensor(_COLOUR_ROOT, dtype=like.dtype, device=like.device) / _LONGEST
-    return matrix
+@lru_cache(maxsize=8)
+def _colour_matrix(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Made once: to make it is to wait for the device."""
+    with torch.inference_mode(False):  # made in that mode it could never be part of a gradient
+        return torch.tensor(_COLOUR_ROOT, dtype=dtype, device=device) / _LONGEST

@@ -1,13 +1,15 @@
-import math
+from collections import Counter
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuroinspect.illusion.loop import Job, learning_rate_factor, optimize, pair_generator
 from neuroinspect.illusion.networks import prepare_networks
 from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectrum_shape
 from neuroinspect.illusion.transforms import apply_transforms, draw_transforms
 from neuroinspect.settings import IllusionSettings
+from tests.reference import cosine_schedule
 from tests.unit.illusion.networks import SIZE, ColourGuide, small_classifier
 
 SETTINGS = IllusionSettings(steps=8, warm_up=0.0)
@@ -32,8 +34,7 @@ def slow_picture(job: Job, pair: tuple[int, int], restart: int) -> torch.Tensor:
             value = torch.clamp(cosine + settings.guide_offset, min=settings.guide_offset) * value
         (slope,) = torch.autograd.grad(-value, spectrum)
         spectrum = spectrum.detach()
-        part = settings.final_learning_rate
-        rate = settings.learning_rate * (part + (1 - part) * (1 + math.cos(math.pi * step / (settings.steps - 1))) / 2)
+        rate = settings.learning_rate * cosine_schedule(step, settings.steps, last=settings.final_learning_rate)
         first, second = 0.5 * first + 0.5 * slope, 0.99 * second + 0.01 * slope**2
         corrected = first / (1 - 0.5 ** (step + 1))
         size = (second / (1 - 0.99 ** (step + 1))).sqrt() + 1e-8
@@ -58,6 +59,8 @@ def test_the_learning_rate_falls_along_a_cosine():
     assert learning_rate_factor(0, settings) == 1
     assert learning_rate_factor(50, settings) == pytest.approx(0.56)
     assert learning_rate_factor(100, settings) == pytest.approx(0.12)
+    for step in (3, 77):
+        assert learning_rate_factor(step, settings) == pytest.approx(cosine_schedule(step, 101, last=0.12))
 
 
 def test_a_single_step_has_the_full_learning_rate():
@@ -69,3 +72,54 @@ def test_each_picture_has_noise_of_its_own():
     draws = {torch.rand(1, generator=pair_generator(*key)).item() for key in keys}
     assert len(draws) == len(keys)
     assert torch.equal(*(torch.rand(4, generator=pair_generator(*keys[0])) for _ in range(2)))
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the processor wait for a device: values asked for, tensors made of numbers, copies between devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name, named = function.overloadpacket.__name__, kwargs or {}
+        if name in ("_local_scalar_dense", "is_nonzero", "nonzero", "lift_fresh", "_pin_memory", "equal"):
+            self.counts[name] += 1
+        if name == "_to_copy" and named.get("device") is not None:
+            self.counts["copy between devices"] += 1
+        return function(*args, **named)
+
+
+def waits(settings: IllusionSettings, steps: int, guide: ColourGuide | None) -> Counter[str]:
+    settings = settings.model_copy(update={"steps": steps})
+    directions = {} if guide is None else {1: torch.eye(3)[0]}
+    job = Job(prepare_networks(small_classifier(), guide, settings), directions, settings, class_weight=0.5, seed=4)
+    with Waits() as found:
+        optimize(job, [(0, 1), (3, 1)], 0)
+    return found.counts
+
+
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("warm_up", [0.0, 1.0])
+def test_no_step_waits_for_the_device(guided, warm_up):
+    guide, settings = ColourGuide() if guided else None, SETTINGS.model_copy(update={"warm_up": warm_up})
+    waits(settings, 1, guide)  # constants are made once
+    # What start and end need is the same for short and long runs.
+    assert waits(settings, 2, guide) == waits(settings, 9, guide)
+
+
+def test_a_step_that_waits_would_be_found():
+    class Asking(ColourGuide):
+        def encode_images(self, images):
+            return super().encode_images(images) * (1.0 if images.detach().mean() > -1 else 2.0)
+
+    assert (
+        waits(SETTINGS, 9, Asking())["_local_scalar_dense"] - waits(SETTINGS, 2, Asking())["_local_scalar_dense"] == 7
+    )
+
+
+def test_a_plateau_asks_the_device_once_in_a_window():
+    watching = SETTINGS.model_copy(update={"plateau": 3})
+    more = waits(watching, 9, None)
+    more.subtract(waits(SETTINGS, 9, None))
+    assert 1 <= more["_local_scalar_dense"] + more["is_nonzero"] <= 3

@@ -4,38 +4,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroinspect.illusion.objectives import illusion_loss, pair_score
+from tests import reference
+from tests.reference import released_illusion_loss
 
 FIGURES = st.floats(-20, 20, width=32)
 COSINES = st.floats(-1, 1, width=32)
-
-
-def released_loss(score: torch.Tensor, similarity: torch.Tensor, offset: float) -> torch.Tensor:
-    """Eq. (4) as the released code computes it: the similarities as (B, 1), so that the product is (B, B)."""
-    total, count = torch.zeros((), dtype=torch.float64), len(score)
-    for i in range(count):
-        for j in range(count):
-            total = total - (similarity[i] + offset) * score[j]
-    return total / count**2
-
-
-def our_loss(score: torch.Tensor, similarity: torch.Tensor, offset: float) -> list[float]:
-    """Ours, picture by picture, with its guard."""
-    losses = []
-    for a, cos in zip(score.tolist(), similarity.tolist(), strict=True):
-        losses.append(-a if a <= 0 else -max(cos + offset, offset) * a)
-    return losses
 
 
 @given(st.lists(st.tuples(FIGURES, COSINES), min_size=1, max_size=6))
 def test_the_loss_equals_its_slow_twin(rows):
     score, similarity = torch.tensor(rows, dtype=torch.float64).T
     found = illusion_loss(score, similarity, guide_offset=0.05)
-    assert found.tolist() == pytest.approx(our_loss(score, similarity, 0.05))
+    expected = [
+        reference.illusion_loss(a, cos, epsilon=0.05)
+        for a, cos in zip(score.tolist(), similarity.tolist(), strict=True)
+    ]
+    assert found.tolist() == pytest.approx(expected)
 
 
 def test_the_released_loss_is_the_product_of_two_means():
     score, similarity = torch.tensor([1.0, 5.0, 2.0]), torch.tensor([0.2, 0.1, 0.4])
-    assert float(released_loss(score, similarity, 0.05)) == pytest.approx(
+    assert float(released_illusion_loss(score, similarity, epsilon=0.05)) == pytest.approx(
         -float((similarity + 0.05).mean() * score.mean())
     )
 
@@ -43,7 +32,9 @@ def test_the_released_loss_is_the_product_of_two_means():
 @given(st.floats(0.125, 20, width=32), st.floats(0, 1, width=32))
 def test_one_picture_with_positive_factors_has_the_released_loss(score, similarity):
     rows = torch.tensor([score], dtype=torch.float64), torch.tensor([similarity], dtype=torch.float64)
-    assert illusion_loss(*rows, guide_offset=0.05).item() == pytest.approx(released_loss(*rows, 0.05).item())
+    assert illusion_loss(*rows, guide_offset=0.05).item() == pytest.approx(
+        released_illusion_loss(*rows, epsilon=0.05).item()
+    )
 
 
 def test_the_released_loss_couples_pictures_and_ours_does_not():
@@ -51,7 +42,7 @@ def test_the_released_loss_couples_pictures_and_ours_does_not():
     alone, other = torch.tensor([0.2, 0.1]), torch.tensor([0.2, 0.9])
     gradients = {}
     for name, loss in (
-        ("released", released_loss),
+        ("released", lambda *a: released_illusion_loss(*a[:2], epsilon=a[2])),
         ("ours", lambda *a: illusion_loss(*a[:2], guide_offset=a[2]).sum()),
     ):
         gradients[name] = [
@@ -64,7 +55,7 @@ def test_the_released_loss_couples_pictures_and_ours_does_not():
 def test_two_negative_factors_are_no_gain():
     score = torch.tensor([-3.0], requires_grad=True)
     similarity = torch.tensor([-0.5], requires_grad=True)
-    assert released_loss(score, similarity, 0.05).item() < 0  # the released loss calls that good
+    assert released_illusion_loss(score, similarity, epsilon=0.05).item() < 0  # the released loss calls that good
     loss = illusion_loss(score, similarity, guide_offset=0.05)
     assert loss.item() == 3
     assert torch.autograd.grad(loss.sum(), score)[0].item() == -1
@@ -82,5 +73,8 @@ def test_without_a_guide_the_score_alone_is_raised():
 
 def test_the_score_weighs_the_class():
     activation, logit = torch.tensor([1.0, 2.0]), torch.tensor([4.0, -2.0])
-    assert pair_score(activation, logit, class_weight=0.5).tolist() == [3.0, 1.0]
+    expected = [
+        reference.illusion_score(a, z, gamma=0.5) for a, z in zip(activation.tolist(), logit.tolist(), strict=True)
+    ]
+    assert pair_score(activation, logit, class_weight=0.5).tolist() == expected == [3.0, 1.0]
     assert pair_score(activation, logit, class_weight=0.0).tolist() == [1.0, 2.0]

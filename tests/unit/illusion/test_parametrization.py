@@ -3,27 +3,7 @@ import pytest
 import torch
 
 from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectra_of, spectrum_shape
-
-CORRELATION = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-
-
-def twin(spectrum: np.ndarray, decay_power: float) -> np.ndarray:
-    """One picture, frequency by frequency, in float64."""
-    colours, side, half, _ = spectrum.shape
-    planes = np.zeros((colours, side, side))
-    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
-    for colour in range(colours):
-        for v in range(side):
-            for u in range(half):
-                signed = v if v <= side // 2 else v - side
-                frequency = max(np.hypot(signed / side, u / side), 1 / side)
-                value = complex(*spectrum[colour, v, u]) / frequency**decay_power
-                wave = np.exp(2j * np.pi * (v * rows + u * columns) / side)
-                # a frequency and its mirror are one wave of a real picture
-                planes[colour] += np.real(value * wave) * (1 if u in (0, side // 2) else 2) / side
-    longest = np.linalg.norm(CORRELATION, axis=0).max()
-    mixed = np.einsum("rc,chw->rhw", CORRELATION / longest, planes)
-    return 1 / (1 + np.exp(-mixed))
+from tests.reference import picture_of_spectrum, spectrum_of_picture
 
 
 def test_pictures_equal_the_sum_over_single_waves():
@@ -32,7 +12,7 @@ def test_pictures_equal_the_sum_over_single_waves():
     spectra[:, :, :, [0, 4]] = 0
     found = images_from(spectra, frequency_scale(8, decay_power=1.5).double())
     for image, spectrum in zip(found, spectra, strict=True):
-        np.testing.assert_allclose(image.numpy(), twin(spectrum.numpy(), 1.5), rtol=1e-5)
+        np.testing.assert_allclose(image.numpy(), picture_of_spectrum(spectrum.numpy(), 1.5), rtol=1e-5)
 
 
 def test_an_empty_spectrum_is_a_grey_picture():
@@ -58,6 +38,14 @@ def test_power_zero_treats_all_frequencies_alike():
 def test_odd_sides_work():
     images = images_from(torch.ones(1, *spectrum_shape(9)), frequency_scale(9, decay_power=1.0))
     assert images.shape == (1, 3, 9, 9)
+
+
+def test_the_spectra_of_pictures_equal_the_amplitudes_of_single_waves():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((2, 3, 8, 8), generator=generator, dtype=torch.float64) * 0.9 + 0.05
+    found = spectra_of(images, frequency_scale(8, decay_power=1.5).double())
+    for spectrum, image in zip(found, images, strict=True):
+        np.testing.assert_allclose(spectrum.numpy(), spectrum_of_picture(image.numpy(), 1.5), rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("side", [8, 9])

@@ -7,6 +7,8 @@ from torch import nn
 
 from neuroinspect.errors import DataError, FeaturesError, ModelError
 from neuroinspect.illusion import Illusion, Objective, pixel_masks, synthesize
+from neuroinspect.illusion.canvas import fit
+from neuroinspect.illusion.memory import is_out_of_memory, smaller_batch
 from neuroinspect.settings import GuideSettings, IllusionSettings
 from neuroinspect.text_guide import GuidedTexts
 from tests.unit.illusion.networks import QUICK, SIZE, ColourGuide, small_classifier
@@ -272,3 +274,84 @@ def test_pictures_to_start_from_stay_with_their_pairs():
 def test_pictures_to_start_from_that_do_not_fit_are_refused(start, message):
     with pytest.raises(DataError, match=message):
         make(PAIRS[:2], start=start)
+
+
+class SmallMemory(ColourGuide):
+    """A guide that has room for a few pictures only; notes the batches it was given."""
+
+    def __init__(self, room: int, error: Exception) -> None:
+        super().__init__()
+        self.room, self.error, self.batches = room, error, []
+
+    def encode_images(self, images):
+        self.batches.append(len(images))
+        # The two passes that measure how much a picture needs get through.
+        if len(images) > max(self.room, 2):
+            raise self.error
+        return super().encode_images(images)
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    MemoryError(),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY[:2])
+def test_a_batch_that_does_not_fit_is_halved_and_the_pictures_stay(error, caplog):
+    pairs = [*PAIRS, (1, 1), (2, 0)]
+    expected, guide = make(pairs, guide=ColourGuide()), SmallMemory(2, error)
+    for illusion, one in zip(make(pairs, guide=guide), expected, strict=True):
+        torch.testing.assert_close(illusion.image, one.image, atol=1e-4, rtol=0)
+    assert "going on with 4" in caplog.text
+    assert "going on with 2" in caplog.text
+    assert guide.batches.count(8) == 1  # it does not try again what failed
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_what_an_allocator_says_is_understood(error):
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_not_even_one_picture_fits():
+    with pytest.raises(ModelError, match="not even one picture fits into the memory of cpu"):
+        smaller_batch(1, torch.device("cpu"))
+    assert [smaller_batch(size, torch.device("cpu")) for size in (2, 4, 6, 12)] == [1, 2, 2, 6]
+
+
+def test_a_plateau_ends_a_picture_early_and_its_neighbours_do_not_matter():
+    still = {"rotation": 0.0, "shift": 0.0, "scale": (1.0, 1.0), "colour_jitter": 0.0}
+    settings = QUICK.model_copy(update={"steps": 120, "plateau": 3, **still})
+    together = make(PAIRS[:3], settings=settings)
+    stopped = [int(illusion.history.isfinite().sum()) for illusion in together]
+    assert len(set(stopped)) > 1
+    assert max(stopped) < settings.steps
+    for pair, illusion, steps in zip(PAIRS, together, stopped, strict=False):
+        (alone,) = make([pair], settings=settings)
+        torch.testing.assert_close(alone.image, illusion.image, atol=1e-4, rtol=0)
+        assert alone.history.isfinite().sum() == steps
+
+
+def test_a_larger_canvas_gives_larger_pictures_that_the_classifier_sees_shrunk():
+    settings = QUICK.model_copy(update={"min_canvas": 4 * SIZE})
+    classifier = small_classifier()
+    for illusion in make(PAIRS[:2], classifier=classifier, settings=settings):
+        assert illusion.image.shape == (3, 4 * SIZE, 4 * SIZE)
+        assert illusion.pixel_mask.shape == (4 * SIZE, 4 * SIZE)
+        seen = classifier.normalize(fit(illusion.image[None], SIZE))
+        assert illusion.activation == pytest.approx(classifier.features(seen)[0, illusion.neuron].item(), rel=1e-5)
+
+
+def test_half_precision_makes_pictures_of_the_same_neurons():
+    settings = IllusionSettings(steps=40, restarts=0, precision="bfloat16")
+    exact = make(PAIRS[:2], settings=settings.model_copy(update={"precision": "float32"}))
+    for illusion, one in zip(make(PAIRS[:2], settings=settings), exact, strict=True):
+        assert illusion.image.dtype is torch.float32
+        assert illusion.activation == pytest.approx(one.activation, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("preview", 300), ("normal", 450), ("final", 650), (7, 7)])
+def test_steps_may_be_named(name, steps):
+    assert IllusionSettings(steps=name).steps == steps

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from neuroinspect.illusion.transforms import affine_matrices, apply_transforms, draw_transforms, join_draws
 from neuroinspect.settings import IllusionSettings
+from tests.reference import moved_picture
 
 STILL = IllusionSettings(steps=3, rotation=0, shift=0, scale=(1, 1), colour_jitter=0)
 
@@ -50,6 +52,20 @@ def test_a_scale_above_one_grows_the_content():
     square[:, 12:20, 12:20] = 1
     assert moved(square, scale=2).sum() == pytest.approx(float(square.sum()) * 4, rel=0.02)
     assert moved(square, scale=0.5).sum() == pytest.approx(float(square.sum()) / 4, rel=0.02)
+
+
+@given(
+    angle=st.floats(-0.5, 0.5),
+    shift=st.tuples(st.floats(-0.4, 0.4), st.floats(-0.4, 0.4)),
+    scale=st.tuples(st.floats(0.6, 1.3), st.floats(0.6, 1.3)),
+)
+def test_a_moved_picture_equals_its_slow_twin(angle, shift, scale):
+    image = torch.rand(1, 3, 8, 8, generator=generator(), dtype=torch.float64)
+    tint = torch.tensor([[0.1, -0.2, 0.0]], dtype=torch.float64)
+    angles, shifts, scales = (torch.tensor([values], dtype=torch.float64) for values in (angle, shift, scale))
+    found = apply_transforms(image, affine_matrices(angles, shifts, scales), tint)[0]
+    expected = moved_picture(image[0].numpy(), angle=angle, shift=shift, scale=scale, tint=tint[0].tolist())
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
 
 
 def test_a_picture_shrunk_is_surrounded_by_black():
