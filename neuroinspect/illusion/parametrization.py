@@ -77,4 +77,5 @@ def spectra_of(images: Tensor, scale: Tensor) -> Tensor:
 def _colour_matrix(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Made once: to make it is to wait for the device."""
     with torch.inference_mode(False):  # made in that mode it could never be part of a gradient
-        return torch.tensor(_COLOUR_ROOT, dtype=dtype, device=device) / _LONGEST
+        matrix: Tensor = torch.tensor(_COLOUR_ROOT, dtype=dtype, device=device) / _LONGEST
+    return matrix
