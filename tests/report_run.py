@@ -105,6 +105,7 @@ def build_run(root: Path, variant: Variant | None = None) -> tuple[RunFolder, Pa
         _write_review(run, variant)
     write_json(run.stage("edit") / "edit.json", _edit(variant, recommended))
     write_json(run.stage("evaluate") / "metrics.json", _metrics(variant, recommended))
+    write_json(run.stage("evaluate") / "retest.json", _retest(variant))
     return run, params
 
 
@@ -446,6 +447,50 @@ def _metrics(variant: Variant, recommended: str) -> dict:
         "splits": {"judge": split, **({"test": {**split, "count": 1200}} if variant.test else {})},
         "verdict": {"status": variant.status, "sentence": sentence, "details": details},
     }
+
+
+def _retest(variant: Variant) -> dict:
+    """The re-test of the cue erasure; where it did not help another neuron has taken the place of the chosen ones."""
+    edited, helped = variant.status in {"found_and_helped", "found_no_gain"}, variant.status == "found_and_helped"
+    name = variant.classes[0]
+
+    def neuron(number: int, before: int | None, after: int | None, correlation: float, carries: bool = True) -> dict:
+        def standing(rank: int | None) -> dict:
+            return {"rank": rank, "vote_share": 0.0 if rank is None else round(1 - rank / 20, 2)}
+
+        way = {"neuron": number, "direction": "insufficient", "cue_correlation": correlation, "carries_cue": carries}
+        return {**way, "before": standing(before), "after": standing(after)}
+
+    def pictures(kind: str, count: int, right: tuple[int, int], called: tuple[int, int]) -> dict:
+        sides = {"right_before": right[0], "right_after": right[1]}
+        return {"kind": kind, "count": count, **sides, "called_before": called[0], "called_after": called[1]}
+
+    counted = [
+        pictures("class_without_cue", 133, (52, 120 if helped else 54), (52, 120 if helped else 54)),
+        pictures("others_with_cue", 131, (88, 119 if helped else 86), (31, 6 if helped else 33)),
+        pictures("class_with_cue", 27, (27, 26), (27, 26)),
+        pictures("others_without_cue", 669, (601, 597), (2, 5)),
+    ]
+    told = "Those left no longer name the chosen neurons, "
+    told += "nor others with the same cue in their place." if helped else "but now neuron 63, with the same cue."
+    record = {
+        "title": TITLES["cue_erasure"],
+        "status": "gone" if helped else "replaced",
+        "sentences": [
+            f"Cue erasure: of 81 mistakes on {name}, 70 are fixed and 2 newly made. {told}",
+            "Of 131 pictures of other classes that show the cue, 88 were right before and 119 after.",
+        ],
+        "of_class": {"before": 81, "after": 13, "fixed": 70, "made": 2},
+        "of_others": {"before": 111, "after": 84, "fixed": 40, "made": 13},
+        "chosen": [neuron(12, 1, None, 0.91), neuron(31, 2, None, 0.88), neuron(44, 4, None, 0.64)],
+        "newcomers": [neuron(7, None, 1, 0.05, False), *([] if helped else [neuron(63, 14, 2, 0.71)])],
+        "estimated": counted,
+        "by_group": counted if variant.groups else [],
+        "margin_before": 0.71,
+        "margin_after": 0.06 if helped else 0.66,
+    }
+    group = "water" if variant.groups else None
+    return {"class": name, "cue_group": group, "top": 10, "layers": {"cue_erasure": record} if edited else {}}
 
 
 VARIANTS = {

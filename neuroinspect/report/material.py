@@ -31,6 +31,8 @@ class Material:
         decision: review/decision.json, or None.
         edit: edit/edit.json.
         metrics: evaluate/metrics.json.
+        retest: evaluate/retest.json; {} where there is none.
+        suggestions: suggest/suggest.json, where sets of candidates were tried for this diagnosis; or None.
         fingerprint: SHA-256 of the classifier, or None where no stage noted it.
         data_version: version of the data, or None where no stage noted it.
         versions: package -> version the run was computed with; what is installed now where run.json does not say.
@@ -53,6 +55,8 @@ class Material:
     decision: Mapping[str, Any] | None
     edit: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    retest: Mapping[str, Any]
+    suggestions: Mapping[str, Any] | None
     fingerprint: str | None
     data_version: str | None
     versions: Mapping[str, str]
@@ -107,6 +111,8 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         decision=decision,
         edit=read_json(edit / "edit.json"),
         metrics=read_json(evaluate / "metrics.json"),
+        retest=_json(evaluate / "retest.json") or {},
+        suggestions=None if skipped else _suggestions(run),
         fingerprint=_first(noted, "fingerprint") or _first(noted, "model"),
         data_version=_first(noted, "data_version"),
         versions=provenance.get("versions") or installed_versions(),
@@ -117,6 +123,12 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         checks=read_checks(run),
         hashes={stage: str(record["inputs_hash"]) for stage, record in records.items() if record is not None},
     )
+
+
+def _suggestions(run: RunFolder) -> dict[str, Any] | None:
+    found, diagnosis = _json(run.stage("suggest") / "suggest.json"), run.stage_record("diagnose")
+    answers = found is not None and diagnosis is not None and found["diagnose"] == diagnosis["inputs_hash"]
+    return found if answers else None
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from neuroinspect.report.material import Material
 from neuroinspect.report.mistakes import mistakes_of
 from neuroinspect.report.neurons import neuron_cards, ranking
 from neuroinspect.report.provenance import settings_text, spec_without_folder
+from neuroinspect.report.retest import retest_views
 from neuroinspect.report.sections import missing_edits, mistakes_view, overview, split_views, tries
 
 STATUS_LABELS: Final[Mapping[str, str]] = {
@@ -48,6 +49,8 @@ def render_page(material: Material) -> Page:
         ranking=ranking(material),
         named=not material.names.empty,
         choice=choice_in_words(material),
+        suggested=_suggested(material),
+        retests=retest_views(material),
         methods=_methods(material),
         missing_edits=missing_edits(material),
         tries=tries(material),
@@ -76,6 +79,19 @@ def choice_in_words(material: Material) -> str:
         neurons, verb = ("Neuron", "was") if len(material.chosen) == 1 else ("Neurons", "were")
         text = f"{neurons} {listed} {verb} chosen by {'a rule, not by a person' if rule else by}"
     return text + (f" ({rule})" if rule else "") + "." + (f" Note: “{note}”" if note else "")
+
+
+def _suggested(material: Material) -> str:
+    """That sets of candidates were tried, and what the chosen neurons gave there; "" where they were not."""
+    found = material.suggestions
+    if found is None or not found["sets"]:
+        return ""
+    sets, first = found["sets"], found["sets"][0]
+    text = f"{len(sets)} sets of candidates were tried on the select split to help the choice, which is the reviewer's."
+    same = next((rank for rank, one in enumerate(sets, 1) if set(one["neurons"]) == material.chosen), None)
+    if same is not None:
+        return f"{text} The chosen set came out {same} of {len(sets)}."
+    return f"{text} First came {', '.join(map(str, first['neurons']))}; the chosen set was not among them."
 
 
 def _verdict(material: Material) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from neuroinspect.ports import Progress, silent
 from neuroinspect.report import read_material, render_page, settings_without_folders
 from neuroinspect.settings import Params
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 def report(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
@@ -29,6 +29,7 @@ def report(run: RunFolder, params: Params, *, progress: Progress = silent) -> St
     inputs: dict[str, Any] = {
         "stages": dict(material.hashes),
         "decision": None if material.decision is None else content_hash(material.decision),
+        "suggestions": None if material.suggestions is None else content_hash(material.suggestions),
         "checks": {stage: content_hash(record) for stage, record in material.checks.items()},
         "provenance": [material.fingerprint, material.data_version, dict(material.versions)],
         "settings": settings_without_folders(params),

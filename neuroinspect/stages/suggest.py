@@ -64,17 +64,6 @@ def suggest(run: RunFolder, params: Params, *, progress: Progress = silent) -> S
     return run_stage(run, "suggest", version=STAGE_VERSION, inputs=inputs, compute=compute)
 
 
-def read_suggestions(run: RunFolder) -> dict[str, Any] | None:
-    """What `suggest` found for the diagnosis of a run as it is now; None where it was not asked, or for another diagnosis.
-
-    Raises:
-        ArtifactError: suggest.json is damaged.
-    """
-    path = run.stage("suggest") / "suggest.json"
-    record = dict(read_json(path)) if path.exists() else None
-    return record if record is not None and record["diagnose"] == run.upstream_hash("diagnose") else None
-
-
 def _record(found: Suggestions) -> dict[str, Any]:
     return {
         "original": asdict(found.original),
