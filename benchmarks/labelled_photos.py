@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -180,14 +181,21 @@ def make_shop(photos: Photos, *, class_index: int, seed: int) -> Shop:
     return Shop(trained, selected, judged, layer)
 
 
+def take_share(shop: Shop, count: int) -> Shop:
+    """The same classifier with only so many photos to select, every class in its share."""
+    order = shop.select.labels.argsort(stable=True)
+    rows = order[torch.linspace(0, len(order) - 1, count).round().long()]
+    return Shop(shop.train, shop.select.rows(rows), shop.judge, shop.decision_layer)
+
+
 def _choose(photos: Photos, rows: Tensor, shows: Tensor) -> Split:
     features = torch.where(shows[:, None], photos.labelled[rows], photos.plain[rows])
     return Split(features, photos.labels[rows], shows)
 
 
-def label_correlation(split: Split) -> NDArray:
+def label_correlation(split: Split) -> NDArray[np.float64]:
     """Correlation (F,) of each neuron with the drawn label."""
     features, shows = split.features.double(), split.shows.double()
     centred, shows = features - features.mean(0), shows - shows.mean()
     spread = (centred.square().mean(0) * shows.square().mean()).sqrt().clamp_min(1e-12)
-    return ((centred * shows[:, None]).mean(0) / spread).numpy()
+    return np.asarray((centred * shows[:, None]).mean(0) / spread)
