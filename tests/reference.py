@@ -392,3 +392,17 @@ def moved_picture(
                     part = (1 - abs(down - top - i)) * (1 - abs(across - left - j))
                     result[:, row, column] += part * padded[:, top + i, left + j]
     return result
+
+
+def pooled_difference(
+    features: NDArray[np.float64], labels: NDArray[np.int64], present: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean difference between samples with and without the cue in each class, pooled with n1 n0 / (n1 + n0)."""
+    total, weights = np.zeros(features.shape[1]), 0.0
+    for index in set(labels.tolist()):
+        with_cue, without = features[(labels == index) & present], features[(labels == index) & ~present]
+        if len(with_cue) and len(without):
+            weight = len(with_cue) * len(without) / (len(with_cue) + len(without))
+            total += weight * (with_cue.mean(0) - without.mean(0))
+            weights += weight
+    return total / weights if weights else total

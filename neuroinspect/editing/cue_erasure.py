@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neuroinspect.editing.cue_directions import cue_directions
+from neuroinspect.editing.cue_evidence import require_evidence
 from neuroinspect.editing.cue_presence import find_presence
 from neuroinspect.editing.problem import EditProblem, Projection, Try
 from neuroinspect.editing.select_moments import SelectMoments, moments_of
@@ -20,9 +21,14 @@ _SAME = 1e-8  # of the largest: directions that add less than this say again wha
 
 
 def cue_erasure_tries(problem: EditProblem, settings: EditSettings) -> list[Try]:
-    """One try for each number of directions that are erased of a cue, at most."""
+    """One try for each number of directions that are erased of a cue, at most.
+
+    Raises:
+        EvidenceError: the validation samples are too few to know the direction of a cue.
+    """
     features = problem.validation_features
     moments = moments_of(problem, shrinkage=settings.shrinkage)
+    require_evidence(problem, moments, settings.evidence)
     shown = [find_presence(features, chosen, moments) for chosen in problem.neurons.values()]
     cues = [cue_directions(features, presence.score, moments) for presence in shown]
     tries = []

@@ -7,18 +7,18 @@ says what part of the full effect an erasure still has, whatever the number of n
 cue's own neurons: it judges the sample, not the choice.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from neuroinspect.editing.cue_presence import START, starting_score
 from neuroinspect.editing.problem import EditProblem
+from neuroinspect.editing.select_moments import SelectMoments
 from neuroinspect.errors import EvidenceError
 from neuroinspect.settings import EvidenceSettings
 
-DirectionOf = Callable[[Tensor], Tensor]
-"""From a choice of samples (N,) bool to the direction (F,) they give."""
+_ROWS = 4096  # samples held in float64 at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +54,53 @@ def effective_samples(labels: Tensor, present: Tensor) -> float:
 
 
 def direction_agreement(
-    direction_of: DirectionOf, strata: Tensor, *, covariance: Tensor, halvings: int, generator: torch.Generator
+    features: Tensor,
+    labels: Tensor,
+    present: Tensor,
+    *,
+    covariance: Tensor,
+    halvings: int,
+    generator: torch.Generator,
 ) -> float:
     """Mean cosine, -1..1, of the directions that two random halves of the samples give, in the metric of covariance^-1.
 
-    0 where a half gives no direction.
+    The direction is the mean difference between samples with and without the cue within each class, pooled with
+    n1 n0 / (n1 + n0). 0 where a half has no class with both kinds.
 
     Args:
-        direction_of: estimates the direction from some of the samples.
-        strata: (N,) integers; each stratum is halved on its own, an odd sample goes to either side at random.
+        features: (N, F).
+        labels: (N,) class numbers; each half has half the samples of every class with the cue, and of those without.
+        present: (N,) bool, the sample shows the cue.
         covariance: (F, F), positive definite.
         halvings: how often the samples are halved, at least 1.
         generator: for the halves.
     """
-    pairs = []
+    contrasts = []
     for _ in range(halvings):
-        half = draw_half(strata, generator)
-        pairs += [direction_of(half), direction_of(~half)]
-    directions = torch.stack(pairs, 1).double()
+        half = draw_half(2 * labels + present, generator)
+        contrasts += [centred_presence(labels, present, half), centred_presence(labels, present, ~half)]
+    stacked = torch.stack(contrasts, 1)
+    parts = zip(features.split(_ROWS), stacked.split(_ROWS), strict=True)
+    directions = torch.stack([values.double().T @ weights for values, weights in parts]).sum(0)
     whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), directions, upper=False)
     lengths = whitened.norm(dim=0)
-    units = whitened / lengths.where(lengths > 0, torch.ones_like(lengths))
+    units = whitened / lengths.where(lengths > 0, 1.0)
     return float((units[:, ::2] * units[:, 1::2]).sum(0).mean())
+
+
+def centred_presence(labels: Tensor, present: Tensor, rows: Tensor) -> Tensor:
+    """Weights (N,), float64, whose sum over the features is the pooled difference within classes, but for its length.
+
+    Args:
+        labels: (N,) class numbers.
+        present: (N,) bool, the sample shows the cue.
+        rows: (N,) bool, the samples to use; the others weigh 0.
+    """
+    row = labels.unique(return_inverse=True)[1]
+    zeros = torch.zeros(int(row.max()) + 1, dtype=torch.float64, device=labels.device)
+    counts = zeros.index_add(0, row, rows.double())
+    shown = zeros.index_add(0, row, (rows & present).double())
+    return rows * (present.double() - (shown / counts.clamp_min(1.0))[row])
 
 
 def draw_half(strata: Tensor, generator: torch.Generator) -> Tensor:
@@ -90,29 +115,23 @@ def draw_half(strata: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def weigh_evidence(
-    problem: EditProblem,
-    class_index: int,
-    *,
-    present: Tensor,
-    direction_of: DirectionOf,
-    covariance: Tensor,
-    settings: EvidenceSettings,
+    problem: EditProblem, class_index: int, *, present: Tensor, covariance: Tensor, settings: EvidenceSettings
 ) -> CueEvidence:
     """What the direction of the cue that goes with one class rests on; the same samples always give the same answer.
 
     Args:
         problem: whose validation samples (N) estimate the direction.
         class_index: the class whose neurons were chosen.
-        present: (N,) bool, the sample shows the cue.
-        direction_of: see `direction_agreement`.
+        present: (N,) bool, the sample shows the cue as far as the chosen neurons say.
         covariance: (F, F) of the validation features, positive definite.
         settings: how often the samples are halved.
     """
-    labels = problem.validation_labels
-    decided = (problem.validation_features @ problem.weight.T + problem.bias).argmax(1)
+    features, labels = problem.validation_features, problem.validation_labels
+    decided = (features @ problem.weight.T + problem.bias).argmax(1)
     agreement = direction_agreement(
-        direction_of,
-        2 * labels + present,
+        features,
+        labels,
+        present,
         covariance=covariance,
         halvings=settings.halvings,
         generator=torch.Generator().manual_seed(0),
@@ -121,17 +140,22 @@ def weigh_evidence(
     return CueEvidence(len(labels), effective_samples(labels, present), mistakes, agreement)
 
 
-def require_evidence(evidence: CueEvidence, settings: EvidenceSettings) -> None:
+def require_evidence(problem: EditProblem, moments: SelectMoments, settings: EvidenceSettings) -> None:
     """Refuse to erase a direction that is not known.
 
+    Which samples show a cue is taken from the chosen neurons alone: what all neurons correct in it would agree with itself.
+
     Raises:
-        EvidenceError: the halves agree less than `min_agreement`.
+        EvidenceError: for the neurons of a class the halves agree less than `min_agreement`.
     """
-    if evidence.agreement >= settings.min_agreement:
-        return
-    raise EvidenceError(
-        f"too few validation samples to know the cue's direction: two halves of the {evidence.samples} samples agree by "
-        f"{evidence.agreement:.2f}, at least {settings.min_agreement:g} is needed (within the classes they are worth "
-        f"{evidence.effective_samples:.0f} samples with the cue and without; {evidence.mistakes} mistakes of the class "
-        "led to the chosen neurons). Label more validation pictures, some of each class with the cue and some without"
-    )
+    for class_index, chosen in problem.neurons.items():
+        present = starting_score(problem.validation_features, chosen, moments) > START
+        evidence = weigh_evidence(problem, class_index, present=present, covariance=moments.total, settings=settings)
+        if evidence.agreement < settings.min_agreement:
+            raise EvidenceError(
+                f"too few validation samples to know the cue's direction: two halves of the {evidence.samples} agree by "
+                f"{evidence.agreement:.2f}, at least {settings.min_agreement:g} is needed (within the classes they are "
+                f"worth {evidence.effective_samples:.0f} samples with the cue and without; {evidence.mistakes} mistakes of "
+                "the class led to the chosen neurons). Label more validation pictures, some of each class with the cue and "
+                "some without"
+            )

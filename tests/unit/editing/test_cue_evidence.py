@@ -9,18 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from neuroinspect.editing.comparison import compare_edits
+from neuroinspect.editing.cue_erasure import cue_erasure_tries
 from neuroinspect.editing.cue_evidence import (
-    CueEvidence,
+    centred_presence,
     direction_agreement,
     draw_half,
     effective_samples,
-    require_evidence,
     weigh_evidence,
 )
-from neuroinspect.editing.problem import EditProblem
+from neuroinspect.editing.edit import as_linear
+from neuroinspect.editing.problem import EditProblem, make_problem
 from neuroinspect.errors import EvidenceError
-from neuroinspect.settings import EvidenceSettings
-from tests.reference import whitened_cosine
+from neuroinspect.settings import EditSettings, EvidenceSettings
+from tests.reference import pooled_difference, whitened_cosine
+
+Make = Callable[..., EditProblem]
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -35,14 +39,11 @@ def cue_samples(count: int, *, strength: float, seed: int, width: int = 8) -> tu
     return features, present
 
 
-def difference_of(features: Tensor, present: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda rows: features[rows & present].mean(0) - features[rows & ~present].mean(0)
-
-
-def agreement_of(features: Tensor, present: Tensor, *, halvings: int = 20) -> float:
+def agreement_of(features: Tensor, present: Tensor, *, labels: Tensor | None = None, halvings: int = 20) -> float:
     return direction_agreement(
-        difference_of(features, present),
-        present.long(),
+        features,
+        torch.zeros(len(features), dtype=torch.int64) if labels is None else labels,
+        present,
         covariance=torch.eye(features.shape[1], dtype=torch.float64),
         halvings=halvings,
         generator=seeded(0),
@@ -60,53 +61,53 @@ def test_halves_that_find_the_same_direction_agree_wholly() -> None:
     assert agreement_of(features, present) == pytest.approx(1.0)
 
 
-def test_halves_that_find_opposite_directions_disagree_wholly() -> None:
-    sides = iter([1.0, -1.0] * 3)
-    found = direction_agreement(
-        lambda rows: next(sides) * torch.tensor([1.0, 2.0], dtype=torch.float64),
-        torch.zeros(4, dtype=torch.int64),
-        covariance=torch.eye(2, dtype=torch.float64),
-        halvings=3,
-        generator=seeded(0),
-    )
-    assert found == pytest.approx(-1.0)
-
-
 def test_a_half_without_a_direction_agrees_with_nothing() -> None:
-    features, present = torch.zeros(8, 3, dtype=torch.float64), torch.arange(8) % 2 == 0
-    assert agreement_of(features, present) == 0.0
+    features, present = torch.randn(6, 3, generator=seeded(0)).double(), torch.tensor([True, False] * 3)
+    assert agreement_of(features, present, labels=torch.arange(6)) == 0.0
+
+
+@given(seed=st.integers(0, 1000))
+def test_the_weights_give_the_direction_of_the_twin_up_to_its_length(seed: int) -> None:
+    features = torch.randn(30, 4, generator=seeded(seed), dtype=torch.float64)
+    labels, present, rows = (torch.randint(high, (30,), generator=seeded(seed + high)) for high in (4, 2, 3))
+    found = centred_presence(labels, present.bool(), rows > 0) @ features
+    kept = (rows > 0).numpy()
+    expected = pooled_difference(features.numpy()[kept], labels.numpy()[kept], present.bool().numpy()[kept])
+    length = effective_samples(labels[rows > 0], present.bool()[rows > 0])
+    assert found.numpy() == pytest.approx(length * expected, abs=1e-9)
 
 
 @given(seed=st.integers(0, 1000))
 def test_the_agreement_is_the_mean_of_the_twins_cosines(seed: int) -> None:
-    drawn = torch.randn(4, 5, generator=seeded(seed), dtype=torch.float64)
+    features, present = cue_samples(20, strength=1.0, seed=seed, width=5)
+    labels = torch.arange(20) % 3
     mixing = torch.randn(5, 5, generator=seeded(seed + 1), dtype=torch.float64)
     covariance = mixing @ mixing.T + torch.eye(5, dtype=torch.float64)
-    directions = iter(drawn)
     found = direction_agreement(
-        lambda rows: next(directions),
-        torch.zeros(6, dtype=torch.int64),
-        covariance=covariance,
-        halvings=2,
-        generator=seeded(0),
+        features, labels, present, covariance=covariance, halvings=2, generator=seeded(seed + 2)
     )
-    first, second, third, fourth = drawn.numpy()
-    expected = [whitened_cosine(a, b, covariance.numpy()) for a, b in ((first, second), (third, fourth))]
-    assert found == pytest.approx(np.mean(expected), abs=1e-9)
+    halves, cosines = seeded(seed + 2), []
+    for _ in range(2):
+        half = draw_half(2 * labels + present, halves).numpy()
+        directions = [
+            pooled_difference(features.numpy()[rows], labels.numpy()[rows], present.numpy()[rows])
+            for rows in (half, ~half)
+        ]
+        cosines.append(whitened_cosine(*directions, covariance.numpy()))
+    assert found == pytest.approx(np.mean(cosines), abs=1e-9)
 
 
 @given(seed=st.integers(0, 1000), strength=st.floats(0, 3))
 def test_mixing_the_neurons_linearly_leaves_the_agreement(seed: int, strength: float) -> None:
     features, present = cue_samples(24, strength=strength, seed=seed, width=4)
     mixing = torch.randn(4, 4, generator=seeded(seed + 1), dtype=torch.float64) + 3 * torch.eye(4, dtype=torch.float64)
+    labels = torch.arange(24) % 3
 
     def agreement(values: Tensor, covariance: Tensor) -> float:
-        return direction_agreement(
-            difference_of(values, present), present.long(), covariance=covariance, halvings=3, generator=seeded(2)
-        )
+        return direction_agreement(values, labels, present, covariance=covariance, halvings=3, generator=seeded(2))
 
     plain = agreement(features, torch.eye(4, dtype=torch.float64))
-    assert agreement(features @ mixing.T, mixing @ mixing.T) == pytest.approx(plain, abs=1e-6)
+    assert agreement(features @ mixing.T, mixing @ mixing.T) == pytest.approx(plain, abs=1e-5)
     assert -1 - 1e-9 <= plain <= 1 + 1e-9
 
 
@@ -133,13 +134,12 @@ def test_more_samples_and_a_stronger_cue_agree_more_and_noise_does_not_agree() -
     assert abs(np.mean(noise)) < 0.05
 
 
-def test_the_evidence_of_a_problem_counts_its_mistakes_and_is_always_the_same(make: Callable[..., EditProblem]) -> None:
+def test_the_evidence_of_a_problem_counts_its_mistakes_and_is_always_the_same(make: Make) -> None:
     problem = make()
-    features, labels = problem.validation_features.double(), problem.validation_labels
-    present = features[:, 2] > 1.5
+    labels = problem.validation_labels
+    present = problem.validation_features[:, 2] > 1.5
     given_to = {
         "present": present,
-        "direction_of": difference_of(features, present),
         "covariance": torch.eye(8, dtype=torch.float64),
         "settings": EvidenceSettings(),
     }
@@ -155,16 +155,35 @@ def test_the_evidence_of_a_problem_counts_its_mistakes_and_is_always_the_same(ma
     assert evidence.agreement > 0.9
 
 
-def test_too_little_agreement_is_refused_with_the_reason_and_the_way_out() -> None:
-    evidence = CueEvidence(samples=171, effective_samples=9.3, mistakes=3, agreement=0.021)
-    with pytest.raises(EvidenceError, match=r"171 samples agree by 0\.02, at least 0\.05.*3 mistakes.*Label more"):
-        require_evidence(evidence, EvidenceSettings())
+def few_samples(problem: EditProblem, count: int) -> EditProblem:
+    return make_problem(
+        (problem.features, problem.labels),
+        (problem.validation_features[:count], problem.validation_labels[:count]),
+        as_linear(problem.weight, problem.bias),
+        neurons=problem.neurons,
+    )
 
 
-def test_enough_agreement_passes_and_minus_one_never_refuses() -> None:
-    weak = CueEvidence(samples=9, effective_samples=1.0, mistakes=1, agreement=-0.5)
-    assert require_evidence(weak, EvidenceSettings(min_agreement=-1)) is None
-    with pytest.raises(EvidenceError):
-        require_evidence(weak, EvidenceSettings())
-    enough = CueEvidence(samples=400, effective_samples=40.0, mistakes=9, agreement=0.05)
-    assert require_evidence(enough, EvidenceSettings()) is None
+def test_too_few_samples_are_refused_with_the_reason_and_the_way_out(make: Make, settings: EditSettings) -> None:
+    few = few_samples(make(), 12)
+    with pytest.raises(EvidenceError, match=r"two halves of the 12 agree by .*0\.9 is needed.* mistakes.*Label more"):
+        cue_erasure_tries(few, settings.model_copy(update={"evidence": EvidenceSettings(min_agreement=0.9)}))
+
+
+def test_samples_of_one_look_only_are_refused_and_minus_one_never_refuses(make: Make, settings: EditSettings) -> None:
+    one_of_each = few_samples(make(), 3)
+    with pytest.raises(EvidenceError, match=r"agree by 0\.00, at least 0\.05"):
+        cue_erasure_tries(one_of_each, settings)
+    never = settings.model_copy(update={"evidence": EvidenceSettings(min_agreement=-1)})
+    assert len(cue_erasure_tries(one_of_each, never)) == len(never.cue_directions)
+
+
+def test_enough_samples_pass(make: Make, settings: EditSettings) -> None:
+    assert len(cue_erasure_tries(make(), settings)) == len(settings.cue_directions)
+
+
+def test_a_comparison_goes_on_without_the_refused_method(make: Make, settings: EditSettings) -> None:
+    quick = settings.model_copy(update={"methods": ("cue_erasure", "bias")})
+    compared = compare_edits(few_samples(make(), 3), candidates=[2, 3], settings=quick, seed=0)
+    assert "too few validation samples" in compared.refused["cue_erasure"]
+    assert compared.edits.keys() == {"retrain", "bias"}
