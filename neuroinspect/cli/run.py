@@ -138,6 +138,7 @@ def show_result(screen: Screen, result: ChainResult, *, commands: Mapping[str, s
     }
     top = [Text(result.verdict, style="bold")] if result.verdict is not None else []
     lines = [line for stage in result.stages for line in refusals(stage.summary.get("refused", {}))]
+    lines += [f"re-test  {line}" for stage in result.stages for line in stage.summary.get("retest", ())[:1]]
     lines += [f"report   {result.report}"] if result.report is not None else []
     lines += [f"next     {line}" for line in following]
     screen.finish(record, *top, "\n".join(lines))

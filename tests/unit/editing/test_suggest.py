@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from neuroinspect.editing.edit import edit_all, plan_edit, register_method
 from neuroinspect.editing.problem import EditProblem, Try, make_problem
-from neuroinspect.editing.suggest import Suggestions, suggest_neurons
+from neuroinspect.editing.suggest import GAIN_STEP, Suggestions, suggest_neurons
 from neuroinspect.errors import EvidenceError, ReviewError, SettingsError
 from neuroinspect.settings import EditSettings, SuggestSettings, TrainSettings
 
@@ -45,8 +45,8 @@ def test_each_candidate_and_the_family_of_the_cue_are_tried(found: Suggestions) 
     assert {neuron for one in found.sets for neuron in one.neurons} <= set(CANDIDATES)
 
 
-def test_sets_are_sorted_eligible_first_then_by_gain(found: Suggestions) -> None:
-    keys = [(one.eligible, one.auroc_gain) for one in found.sets]
+def test_sets_are_sorted_eligible_first_then_by_gain_then_the_smaller_set(found: Suggestions) -> None:
+    keys = [(one.eligible, round(one.auroc_gain / GAIN_STEP), -len(one.neurons)) for one in found.sets]
     assert keys == sorted(keys, reverse=True)
 
 
