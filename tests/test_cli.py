@@ -375,7 +375,8 @@ def test_an_interrupt_while_the_package_loads_shows_no_traceback():
 
 def test_suggest_tells_what_edits_would_give_and_decides_nothing(waiting):
     run = waiting.parent / "runs" / "run"
-    words = ["suggest", "--params", waiting, "--set", "suggest.candidates=2", "--set", "suggest.placebo_draws=1"]
+    changes = ("suggest.candidates=2", "suggest.placebo_draws=1", "edit.evidence.min_agreement=-1")
+    words = ["suggest", "--params", waiting, *(word for change in changes for word in ("--set", change))]
     result = call(*words)
     assert result.exit_code == 0, result.output
     assert "decides nothing" in result.stdout
