@@ -51,7 +51,7 @@ def search(
 
         run, params = _opened(params_file, run_name, overrides)
         found = search_neurons(run, params, text, progress=screen.progress).head(top)
-        screen.finish({"text": text, "neurons": _records(found)}, _search_table(found, text))
+        screen.finish({"text": text, "neurons": _records(found)}, _search_table(found, text, run))
 
 
 def facets(
@@ -71,7 +71,7 @@ def facets(
         run, params = _opened(params_file, run_name, overrides)
         target = out or Path(f"neuron-{neuron}")
         drawn = draw_facets(run, params, neuron, count=classes, folder=target)
-        table = Table("class", "activation", "real photos up to", "reached", "picture")
+        table = Table("class", "activation", "5 % of real photos over", "reached", "picture")
         for one in drawn:
             reached = "yes" if one.reached else "no"
             table.add_row(one.class_name, f"{one.activation:.2f}", f"{one.real_p95:.2f}", reached, str(one.picture))
@@ -133,9 +133,9 @@ def _records(found: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in line.items()} for line in plain.to_dict("records")]
 
 
-def _search_table(found: pd.DataFrame, text: str) -> Table:
+def _search_table(found: pd.DataFrame, text: str, run: RunFolder) -> Table:
     table = Table("neuron", "score", "its own word", "ranked as", "picture likeness", "picture")
-    table.title = f"neurons that fire where the text guide sees {text!r}"
+    table.title = f"neurons that fire where the text guide sees {text!r}; pictures in {run.stage('visualize')}"
     for line in _records(found):
         name, likeness = line["text_name"], line["picture_similarity"]
         table.add_row(

@@ -148,7 +148,7 @@ def _directions(run: RunFolder) -> dict[int, str]:
 
 
 def _drawn(run: RunFolder, material: NamingMaterial, text: str) -> dict[int, tuple[float, str]]:
-    """Neuron to the cosine of its illusion and the text, and the file of the illusion."""
+    """Neuron to the cosine of its illusion and the text, and the illusion's file in the folder of visualize."""
     if run.stage_record("visualize") is None:
         return {}
     folder = run.stage("visualize")
@@ -158,6 +158,6 @@ def _drawn(run: RunFolder, material: NamingMaterial, text: str) -> dict[int, tup
     images = load_images([folder / name for name in illusions["picture"]], material.preprocessing)
     found = image_directions(material.cache.guide, images).numpy() @ material.cache.texts([text], material.templates)[0]
     return {
-        int(neuron): (float(cosine), str(folder / name))
+        int(neuron): (float(cosine), name)
         for neuron, cosine, name in zip(illusions["neuron"], found, illusions["picture"], strict=True)
     }

@@ -101,7 +101,7 @@ def draw_facets(run: RunFolder, params: Params, neuron: int, *, count: int, fold
         name = studio.class_names[illusion.class_index]
         drawn.append(studio.write(illusion, floor, folder / f"{rank}-{folder_name(name)}.png"))
         pictures = (to_picture(illusion.image), to_picture(illusion.image * illusion.pixel_mask))
-        note = f"neuron {neuron}: {illusion.activation:.2f}, real photos up to {floor:.2f}"
+        note = f"neuron {neuron}: {illusion.activation:.2f} (5 % of real photos: over {floor:.2f})"
         cells.append(Cell(pictures, name, note))
     write_picture(folder / "sheet.png", contact_sheet(cells))
     return drawn

@@ -156,7 +156,7 @@ def test_a_search_compares_the_pictures_that_were_drawn_with_the_text(project):
     drawn = read_table(folder / "illusions.parquet")["neuron"].tolist()
     assert found["picture"].dropna().index.sort_values().tolist() == sorted(drawn)
     assert found.loc[drawn, "picture_similarity"].between(-1, 1).all()
-    assert all(Path(path).is_file() for path in found.loc[drawn, "picture"])
+    assert all((folder / name).is_file() for name in found.loc[drawn, "picture"])
 
 
 def test_cue_neurons_of_the_drawn_world_come_first(project):
