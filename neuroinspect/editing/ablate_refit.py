@@ -16,9 +16,12 @@ def ablate_refit_tries(problem: EditProblem, settings: EditSettings) -> list[Try
         (chosen, neuron_family(problem.validation_features, chosen, labels=problem.validation_labels, size=largest))
         for chosen in problem.neurons.values()
     ]
-    tries = []
+    tries: list[Try] = []
     for size in settings.family_sizes:
         silenced = {neuron for chosen, family in families for neuron in (*chosen, *family[:size])}
+        if tries and tries[-1].settings["silenced"] == sorted(silenced):
+            tries.append(tries[-1])  # the very same try is trained once
+            continue
         kept = (~silenced_mask(sorted(silenced), width, device)).float()
         projection = Projection(kept, nothing, nothing, torch.zeros(width, device=device))
         tries.append(

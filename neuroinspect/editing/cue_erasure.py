@@ -31,12 +31,16 @@ def cue_erasure_tries(problem: EditProblem, settings: EditSettings) -> list[Try]
     require_evidence(problem, moments, settings.evidence)
     shown = [find_presence(features, chosen, moments) for chosen in problem.neurons.values()]
     cues = [cue_directions(features, presence.score, moments) for presence in shown]
-    tries = []
+    tries: list[Try] = []
     for most in settings.cue_directions:
         directions = torch.cat([cue.directions[:, :most] for cue in cues], 1)
+        count = directions.shape[1]
+        if tries and tries[-1].settings["directions"] == count:
+            tries.append(tries[-1])  # the very same try is trained once
+            continue
         tries.append(
             Try(
-                {"directions": directions.shape[1], "samples_with_cue": [presence.count for presence in shown]},
+                {"directions": count, "samples_with_cue": [presence.count for presence in shown]},
                 problem.weight,
                 problem.bias,
                 weight_decay=settings.train.weight_decay,

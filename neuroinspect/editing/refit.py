@@ -52,7 +52,7 @@ def train_tries(
 
     Args:
         problem: the data.
-        tries: what to train; those not to be trained come back as they are.
+        tries: what to train; those not to be trained come back as they are. The same object twice is trained once.
         settings: the same for all, so that every try has the same chance; batches come in the same order for each.
         contest: who competes; None: each try is alone, and trained to its end.
         progress: told how many tries are done.
@@ -64,7 +64,8 @@ def train_tries(
     layers = [(one.weight, one.bias) for one in tries]
     groups = range(len(tries)) if contest is None else contest.groups
     halve_after = settings.halve_after if contest is not None and _is_large(problem, settings) else ()
-    waiting = [position for position, one in enumerate(tries) if one.trained]
+    first = {id(one): position for position, one in reversed(list(enumerate(tries)))}
+    waiting = [position for position, one in enumerate(tries) if one.trained and first[id(one)] == position]
     done = 0
     for together in _chunks(waiting, groups, problem.weight.numel()):
         progress("refitting decision layers", done, len(waiting))
@@ -79,7 +80,7 @@ def train_tries(
             layers[position] = layer
         done += len(together)
     progress("refitting decision layers", len(waiting), len(waiting))
-    return [shift_bias(problem, layer, one.shift) for one, layer in zip(tries, layers, strict=True)]
+    return [shift_bias(problem, layers[first[id(one)]], one.shift) for one in tries]
 
 
 def _is_large(problem: EditProblem, settings: TrainSettings) -> bool:

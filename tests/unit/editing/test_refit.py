@@ -233,3 +233,14 @@ def test_nothing_is_halved_where_the_data_are_small(make: Make, settings: EditSe
         train_tries(problem, tries, settings=settings.train, contest=c) for c in (contest_of(problem, 5), None)
     )
     assert all(torch.equal(a[0], b[0]) for a, b in zip(contested, alone, strict=True))
+
+
+def test_the_same_try_twice_is_trained_once(make: Make, settings: EditSettings) -> None:
+    problem, told = make(), []
+    one, other = method_tries("retrain")(problem, settings)[:2]
+    layers = train_tries(
+        problem, [one, one, other], settings=settings.train, progress=lambda _, done, total: told.append(total)
+    )
+    assert told[-1] == 2
+    assert torch.equal(layers[0][0], layers[1][0])
+    assert not torch.equal(layers[0][0], layers[2][0])
