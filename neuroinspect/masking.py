@@ -113,9 +113,7 @@ def cue_correlation(features: Tensor, neurons: Sequence[int], *, labels: Tensor 
     Raises:
         FeaturesError: shapes that do not match, values that are not finite, no neuron, or no such neuron.
     """
-    shown = cue_score(features, neurons, labels=labels) > PRESENT
-    presence, _ = _standardised(shown[:, None], labels)
-    return torch.mv(_standardised(features, labels)[0].T, presence[:, 0])
+    return _correlation_and_varies(features, neurons, labels)[0]
 
 
 def neuron_family(
@@ -139,8 +137,7 @@ def neuron_family(
     Raises:
         FeaturesError: shapes that do not match, values that are not finite, no neuron, or no such neuron.
     """
-    correlation = cue_correlation(features, neurons, labels=labels)
-    varies = _standardised(features, labels)[1]
+    correlation, varies = _correlation_and_varies(features, neurons, labels)
     chosen = sorted(set(neurons))
     others = varies.clone()
     others[chosen] = False
@@ -152,6 +149,20 @@ def neuron_family(
     order = correlation.masked_fill(~allowed, -torch.inf).argsort(descending=True, stable=True)
     count = int(allowed.sum())
     return [int(neuron) for neuron in order[: count if size is None else max(0, min(size, count))]]
+
+
+def _correlation_and_varies(features: Tensor, neurons: Sequence[int], labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`cue_correlation`, and which neurons are not constant (F,)."""
+    shown = cue_score(features, neurons, labels=labels) > PRESENT
+    presence, _ = _standardised(shown[:, None], labels)
+    # Some neurons at a time: float64 copies of all features would take several times their memory.
+    together = max(1, _CHUNK_ELEMENTS // 8 // max(1, len(features)))
+    correlations, varying = [], []
+    for columns in features.split(together, dim=1):
+        values, varies = _standardised(columns, labels)
+        correlations.append(torch.mv(values.T, presence[:, 0]))
+        varying.append(varies)
+    return torch.cat(correlations), torch.cat(varying)
 
 
 def _standardised(values: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
