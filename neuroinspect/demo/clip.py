@@ -14,6 +14,7 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 
 from neuroinspect.demo.drawing import BACKGROUNDS, COLOURS, IMAGE_SIZE, OBJECTS
 from neuroinspect.lean_network import lean_copy
@@ -77,7 +78,11 @@ class SceneGuide:
         return f"neuroinspect.demo.clip:{hashlib.sha256(CLIP_WEIGHTS.read_bytes()).hexdigest()}"
 
     def encode_images(self, images: Tensor) -> Tensor:
-        """Embeddings (N, 64) of images (N, 3, 64, 64) in [0, 1]."""
+        """Embeddings (N, 64) of images (N, 3, H, W) in [0, 1]."""
+        if images.shape[-1] != IMAGE_SIZE:
+            images = functional.interpolate(
+                images, size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False, antialias=True
+            )
         embedded: Tensor = self._tower(images * 2 - 1)
         return embedded
 

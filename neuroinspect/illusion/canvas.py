@@ -9,6 +9,8 @@ from torch.nn import functional
 from neuroinspect.illusion.parametrization import frequency_scale, images_from, spectra_of, spectrum_shape
 from neuroinspect.settings import IllusionSettings
 
+_LARGE_ENOUGH = 64
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
@@ -48,7 +50,7 @@ def canvas_for(
 
     Args:
         image_size: side of what the classifier sees, in pixels.
-        settings: `min_canvas` is the least side of the canvas.
+        settings: `small_canvas` is the least side of the canvas of a small classifier.
         device: where the pictures are made.
         start: pictures (N, 3, image_size, image_size) in [0, 1] to start from; brought to the size of the canvas.
     """
@@ -60,8 +62,13 @@ def canvas_for(
 
 
 def canvas_side(image_size: int, settings: IllusionSettings) -> int:
-    """A whole multiple of the image size, so that every pixel the classifier sees is made of as many."""
-    return image_size * max(1, -(-settings.min_canvas // image_size))
+    """Side of the canvas in pixels; for a small classifier a whole multiple of what it sees.
+
+    On its own few pixels the spectrum has no room for shapes, and turning and scaling blur what there is.
+    """
+    if image_size >= _LARGE_ENOUGH:
+        return image_size
+    return image_size * max(1, -(-settings.small_canvas // image_size))
 
 
 def fit(images: Tensor, side: int) -> Tensor:

@@ -30,7 +30,7 @@ class Illusion:
     Attributes:
         neuron: coordinate of the penultimate features.
         class_index: the class.
-        image: (3, H, W) in [0, 1]; larger than what the classifier sees where `settings.min_canvas` is.
+        image: (3, H, W) in [0, 1]; larger than what a classifier of less than 64 pixels sees.
         pixel_mask: (H, W), 1 where the neuron looks, 0.5 elsewhere.
         activation: of the neuron on the finished picture.
         class_logit: of the class on the finished picture.

@@ -47,8 +47,11 @@ class IllusionSettings(Settings):
         default=0.1, ge=0, le=1, description="part of the steps with gradients passed through silent ReLUs"
     )
     restarts: int = Field(default=2, ge=0, description="other noise for a neuron that stays silent")
-    min_canvas: int = Field(
-        default=1, ge=1, le=1024, description="least side of the pictures; a smaller classifier sees them shrunk"
+    small_canvas: int = Field(
+        default=128,
+        ge=1,
+        le=1024,
+        description="side of pictures for a classifier of less than 64 pixels, which sees them shrunk; 1 = its own",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",

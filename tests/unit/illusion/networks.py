@@ -9,7 +9,7 @@ from neuroinspect.settings import IllusionSettings, PreprocessingSettings
 SIZE = 16
 NEURONS = 6
 CLASSES = ("cat", "sea_lion", "tree")
-QUICK = IllusionSettings(steps=6, restarts=0)
+QUICK = IllusionSettings(steps=6, restarts=0, small_canvas=1)
 
 
 def small_classifier(*, dead: int | None = None) -> Classifier:

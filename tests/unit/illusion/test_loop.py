@@ -12,7 +12,7 @@ from neuroinspect.settings import IllusionSettings
 from tests.reference import cosine_schedule
 from tests.unit.illusion.networks import SIZE, ColourGuide, small_classifier
 
-SETTINGS = IllusionSettings(steps=8, warm_up=0.0)
+SETTINGS = IllusionSettings(steps=8, warm_up=0.0, small_canvas=1)
 
 
 def slow_picture(job: Job, pair: tuple[int, int], restart: int) -> torch.Tensor:

@@ -151,7 +151,7 @@ def test_plain_feature_visualization_ignores_class_and_guide():
 
 def test_a_silent_neuron_is_woken_by_the_warm_up():
     classifier = small_classifier(dead=2)
-    settings = IllusionSettings(steps=80, restarts=0, class_weight=0.0, colour_jitter=0.0)
+    settings = IllusionSettings(steps=80, restarts=0, class_weight=0.0, colour_jitter=0.0, small_canvas=1)
     (cold,) = make([(2, 0)], classifier=classifier, settings=settings.model_copy(update={"warm_up": 0.0}))
     (warm,) = make([(2, 0)], classifier=classifier, settings=settings.model_copy(update={"warm_up": 0.8}))
     assert cold.activation == 0
@@ -171,7 +171,7 @@ def test_a_neuron_nothing_can_wake_keeps_its_best_try():
 def test_a_picture_under_its_floor_is_tried_again_with_less_of_the_class():
     classifier = small_classifier()
     classifier.module[6].weight.data = torch.full((3, 6), -8.0)  # the class wants darkness, the neuron light
-    settings = IllusionSettings(steps=40, restarts=2)
+    settings = IllusionSettings(steps=40, restarts=2, small_canvas=1)
     (first,) = make([(1, 0)], classifier=classifier, settings=settings.model_copy(update={"restarts": 0}))
     (tried,) = make([(1, 0)], classifier=classifier, settings=settings, floors=[1e9])
     (satisfied,) = make([(1, 0)], classifier=classifier, settings=settings, floors=[0.0])
@@ -335,7 +335,7 @@ def test_a_plateau_ends_a_picture_early_and_its_neighbours_do_not_matter():
 
 
 def test_a_larger_canvas_gives_larger_pictures_that_the_classifier_sees_shrunk():
-    settings = QUICK.model_copy(update={"min_canvas": 4 * SIZE})
+    settings = QUICK.model_copy(update={"small_canvas": 4 * SIZE})
     classifier = small_classifier()
     for illusion in make(PAIRS[:2], classifier=classifier, settings=settings):
         assert illusion.image.shape == (3, 4 * SIZE, 4 * SIZE)
@@ -345,7 +345,7 @@ def test_a_larger_canvas_gives_larger_pictures_that_the_classifier_sees_shrunk()
 
 
 def test_half_precision_makes_pictures_of_the_same_neurons():
-    settings = IllusionSettings(steps=40, restarts=0, precision="bfloat16")
+    settings = QUICK.model_copy(update={"steps": 40, "precision": "bfloat16"})
     exact = make(PAIRS[:2], settings=settings.model_copy(update={"precision": "float32"}))
     for illusion, one in zip(make(PAIRS[:2], settings=settings), exact, strict=True):
         assert illusion.image.dtype is torch.float32
