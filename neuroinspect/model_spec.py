@@ -226,14 +226,20 @@ def _build_torchvision(name: str, num_classes: int | None) -> LoadedModel:
     from torchvision.models import get_model, get_model_weights
     from torchvision.transforms._presets import ImageClassification
 
+    options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    if name in {"googlenet", "inception_v3"}:
+        options["init_weights"] = False  # a slow drawing, and a warning, for values that the weights replace
     try:
-        module = get_model(name, weights=None, **({} if num_classes is None else {"num_classes": num_classes}))
+        module = get_model(name, weights=None, **options)
         published = next(iter(get_model_weights(name)), None)
     except ValueError as error:
         raise ModelSpecError(f"torchvision has no model {name!r}: {error}") from error
     preprocessing = None
     recipe = None if published is None else published.transforms()
     if isinstance(recipe, ImageClassification):
+        if hasattr(module, "transform_input"):
+            # Inception and GoogLeNet: what torchvision sets with published weights, whose preprocessing is taken here.
+            module.transform_input = True
         preprocessing = PreprocessingSettings(
             image_size=recipe.crop_size[0],
             resize=recipe.resize_size[0],

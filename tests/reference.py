@@ -1,7 +1,7 @@
 """Slow, literal twins of the formulas, in float64: the judges of the fast ones."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,27 +25,31 @@ def counterfactual_objective(
 
 
 def counterfactual_one_at_a_time(
-    features: Tensor,
+    samples: Tensor,
     targets: Tensor,
     layer: nn.Linear,
     *,
+    backbone: Callable[[Tensor], Tensor] = lambda features: features,
     max_steps: int = 2000,
     alpha: float = 0.1,
     beta: float = 0.01,
 ) -> tuple[Tensor, Tensor]:
-    """Shifts (M, F) and steps (M,) as the released code makes them: one sample after the other, autograd and SGD."""
+    """Shifts (M, F) and steps (M,) as the released code makes them: one sample after the other, autograd and SGD.
+
+    Samples are features (M, F), or what a backbone makes features of, which then runs again at every step, as released.
+    """
     shifts, steps = [], []
-    for sample, target in zip(features, targets.tolist(), strict=True):
-        shift = torch.zeros_like(sample, requires_grad=True)
+    for sample, target in zip(samples, targets.tolist(), strict=True):
+        shift = torch.zeros(layer.in_features, dtype=layer.weight.dtype, requires_grad=True)
         optimizer = torch.optim.SGD([shift], lr=0.01, momentum=0.9)
-        taken = 0
-        while taken < max_steps and int(layer(sample + shift).argmax()) != target:
-            scale = len(sample)
-            loss = counterfactual_objective(sample, target, layer, shift=shift, l1=alpha / scale, l2=beta / scale)
+        taken, features = 0, backbone(sample)
+        while taken < max_steps and int(layer(features + shift).argmax()) != target:
+            scale = len(features)
+            loss = counterfactual_objective(features, target, layer, shift=shift, l1=alpha / scale, l2=beta / scale)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            taken += 1
+            taken, features = taken + 1, backbone(sample)
         shifts.append(shift.detach())
         steps.append(taken)
     return torch.stack(shifts), torch.tensor(steps)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from neuroinspect.classifier import Classifier
 from neuroinspect.errors import UnsupportedModelError
 from neuroinspect.export import edited_state
-from neuroinspect.model_spec import load_weights
+from neuroinspect.model_spec import load_weights, timm_preprocessing
 from neuroinspect.settings import PreprocessingSettings
 from tests.networks import hooks
 
@@ -182,6 +182,12 @@ def test_an_architecture_is_cut_in_two(library: str, one: Architecture, tmp_path
     assert logits.std(dim=0).min() > 1e-3 * logits.abs().max()
     assert torch.allclose(logits, own_logits, rtol=0, atol=1e-4)
     assert torch.allclose(again, logits, rtol=0, atol=1e-4)
+
+    if library == "timm":
+        config = timm.data.resolve_model_data_config(module)
+        preprocessing = timm_preprocessing(module)
+        assert preprocessing.image_size == config["input_size"][-1]
+        assert (preprocessing.mean, preprocessing.std) == (tuple(config["mean"]), tuple(config["std"]))
 
     neurons = torch.tensor([0, 1, 2, layer.in_features - 1])
     maps = classifier.activation_maps(images, neurons)

@@ -60,6 +60,18 @@ def test_torchvision_preprocessing_is_that_of_the_published_weights(tmp_path: Pa
     assert found.preprocessing == PreprocessingSettings(image_size=224, resize=256)
 
 
+def test_a_torchvision_model_that_turns_its_input_itself_does_so_behind_the_published_preprocessing(tmp_path) -> None:
+    from torchvision.models import googlenet
+
+    torch.manual_seed(0)
+    source = googlenet(num_classes=3, init_weights=False, transform_input=True).eval()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    found = build_model("torchvision:googlenet", weights=tmp_path / "w.safetensors", num_classes=3)
+    images = torch.rand(2, 3, 64, 64)
+    assert found.preprocessing == PreprocessingSettings(image_size=224, resize=256)
+    assert torch.equal(found.module.eval()(images), source(images))
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_weights_for_one_channel_make_a_timm_model_of_one_channel(tmp_path: Path, name: str) -> None:
     save_file(timm.create_model(name, num_classes=3, in_chans=1).state_dict(), tmp_path / "w.safetensors")
