@@ -23,15 +23,20 @@ class LastLayer:
     """The last layer of a model, and the decision layer it amounts to.
 
     Attributes:
-        name: of the layer in the model.
+        names: of the layer in the model, which may hold it more than once; the first is that of its first place.
         own: the model's own layer.
         linear: weight (C, F), bias (C,): the own layer where it is a Linear with a bias; otherwise a Linear that computes
             the same, its weight in the memory of the own one, its bias zeros where the own layer has none.
     """
 
-    name: str
+    names: tuple[str, ...]
     own: nn.Module
     linear: nn.Linear
+
+    @property
+    def name(self) -> str:
+        """The first of the names."""
+        return self.names[0]
 
     def features(self, inputs: Tensor) -> Tensor:
         """Penultimate features (N, F) from what the own layer gets: (N, F), or a map (N, F, h, w)."""
@@ -46,11 +51,13 @@ class LastLayer:
             weight: (C, F).
             bias: (C,).
         """
-        prefix = f"{self.name}." if self.name else ""
         shape = _parameter(self.own, "weight").shape
-        entries = {f"{prefix}weight": weight.detach().cpu().reshape(shape).clone()}
-        if self.own.bias is not None or bias.any():
-            entries[f"{prefix}bias"] = bias.detach().cpu().clone()
+        entries = {}
+        for name in self.names:
+            prefix = f"{name}." if name else ""
+            entries[f"{prefix}weight"] = weight.detach().cpu().reshape(shape).clone()
+            if self.own.bias is not None or bias.any():
+                entries[f"{prefix}bias"] = bias.detach().cpu().clone()
         return entries
 
 
@@ -81,8 +88,9 @@ def find_decision_layer(module: nn.Module, probe: Tensor) -> LastLayer:
         raise UnsupportedModelError(
             _reason(module, {named[layer]: layer for layer in one_for_each_class}, matching=bool(matching))
         )
-    layer = matching[-1][0]
-    return LastLayer(named[layer], layer, _as_linear(layer))
+    last = matching[-1][0]
+    names = tuple(name for name, layer in module.named_modules(remove_duplicate=False) if layer is last)
+    return LastLayer(names, last, _as_linear(last))
 
 
 def _run(module: nn.Module, probe: Tensor) -> Tensor:

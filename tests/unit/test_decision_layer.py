@@ -165,6 +165,17 @@ def test_a_layer_written_back_gives_the_logits_of_the_linear() -> None:
         assert torch.allclose(model(probe()), expected, atol=1e-5)
 
 
+def test_a_layer_with_two_names_is_written_back_under_both() -> None:
+    model = with_tail(nn.Linear(6, 3))
+    model.add_module("alias", nn.Identity())
+    model.alias.decision = model[4]
+    found = find_decision_layer(model, probe())
+    assert found.names == ("4", "alias.decision")
+    weight, bias = torch.randn(3, 6), torch.randn(3)
+    model.load_state_dict(model.state_dict() | found.state(weight, bias))
+    assert torch.equal(found.own.weight, weight)
+
+
 def test_a_layer_without_a_bias_gets_one_only_where_it_is_not_zero() -> None:
     found = find_decision_layer(with_tail(nn.Linear(6, 3, bias=False)), probe())
     assert found.state(torch.ones(3, 6), torch.zeros(3)).keys() == {"4.weight"}
