@@ -73,24 +73,24 @@ def _view(found: Mapping[str, Any], material: Material, *, recommended: bool) ->
         status=found["status"],
         finding=finding[:1].upper() + finding[1:],
         sentences=tuple(found["sentences"][1:]),
-        neurons=tuple(_neurons(found)),
+        neurons=tuple(_neurons(found, top=material.retest["top"])),
         source=f"by their group, {cue}" if known else "as the chosen neurons see it",
         pictures=tuple(_pictures(one, name, str(cue)) for one in known) or by_neurons,
         estimated=by_neurons if known else (),
     )
 
 
-def _neurons(found: Mapping[str, Any]) -> list[RetestedNeuron]:
-    lines = [_neuron(one, "chosen") for one in found["chosen"]]
+def _neurons(found: Mapping[str, Any], *, top: int) -> list[RetestedNeuron]:
+    lines = [_neuron(one, "chosen", top=top) for one in found["chosen"]]
     new: Sequence[Mapping[str, Any]] = found["newcomers"]
-    lines += [_neuron(one, "new, carries the cue") for one in new if one["carries_cue"]]
-    lines += [_neuron(one, "new") for one in [one for one in new if not one["carries_cue"]][:_OTHERS_SHOWN]]
+    lines += [_neuron(one, "new, carries the cue", top=top) for one in new if one["carries_cue"]]
+    lines += [_neuron(one, "new", top=top) for one in [one for one in new if not one["carries_cue"]][:_OTHERS_SHOWN]]
     return lines
 
 
-def _neuron(one: Mapping[str, Any], what: str) -> RetestedNeuron:
+def _neuron(one: Mapping[str, Any], what: str, *, top: int) -> RetestedNeuron:
     before, after = (_standing(one[side], one["direction"]) for side in ("before", "after"))
-    marked = what != "new" and one["after"]["rank"] is not None
+    marked = what != "new" and (one["after"]["rank"] or top + 1) <= top
     return RetestedNeuron(one["neuron"], what, before, after, number(one["cue_correlation"], digits=2), marked)
 
 

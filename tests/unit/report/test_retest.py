@@ -25,6 +25,16 @@ def test_neurons_that_took_the_place_come_before_other_new_ones(material_of):
     assert view.neurons[0].after == "not named"
 
 
+def test_a_cue_neuron_under_the_first_is_told_and_not_marked(material_of):
+    material = material_of()
+    erased = material.retest["layers"]["cue_erasure"]
+    first, *rest = erased["chosen"]
+    late = {**first, "after": {"rank": material.retest["top"] + 1, "vote_share": 0.03}}
+    retest = {**material.retest, "layers": {"cue_erasure": {**erased, "chosen": [late, *rest]}}}
+    (view,) = retest_views(replace(material, retest=retest))
+    assert (view.neurons[0].after, view.neurons[0].marked) == ("too weak in 3\N{NO-BREAK SPACE}%, rank 11", False)
+
+
 def test_pictures_of_other_classes_with_the_cue_are_told_by_group(material_of):
     (view,) = retest_views(material_of())
     assert view.source == "by their group, water"
