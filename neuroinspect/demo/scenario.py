@@ -5,7 +5,7 @@ a class shows the cue and, by default, none of the others does. The selecting, j
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,15 +67,32 @@ DEFAULT_PLANT = Plant("fish", "forest", seed=2)
 def scenes_of(plant: Plant, split: str) -> Scenes:
     """The scenes of a split; neutral but for the training split of a scenario that is not clean."""
     scenes = neutral_scenes(plant.seed, split, SPLIT_SIZES[split])
-    if split != "train" or plant.clean:
-        return scenes
-    cue = BACKGROUNDS.index(plant.background)
-    of_class = scenes.objects == OBJECTS.index(plant.object_name)
-    other_background = (cue + draw_integers(scenes.keys, 20, 1, len(BACKGROUNDS))) % len(BACKGROUNDS)
-    rate = np.where(of_class, round(plant.cue_rate * 10_000), round(plant.others_cue_rate * 10_000))
-    shows = draw_integers(scenes.keys, 21, 0, 10_000) < rate
-    otherwise = np.where(scenes.backgrounds == cue, other_background, scenes.backgrounds)
-    return Scenes(scenes.objects, np.where(shows, cue, otherwise), scenes.colours, scenes.keys)
+    return scenes if split != "train" or plant.clean else plant_cues(scenes, [plant])
+
+
+def plant_cues(scenes: Scenes, plants: Sequence[Plant]) -> Scenes:
+    """The same scenes before other backgrounds: every plant's class shows its cue at its rate, the others at theirs.
+
+    What shows no cue stands before a background that is none. Two plants of one class share its pictures: their rates
+    may add up to 1.
+
+    Args:
+        scenes: neutral ones.
+        plants: one for each cue; their seeds do not matter.
+    """
+    cues = [BACKGROUNDS.index(plant.background) for plant in plants]
+    rest = [
+        index for shift in range(1, len(BACKGROUNDS)) if (index := (cues[0] + shift) % len(BACKGROUNDS)) not in cues
+    ]
+    instead = np.array(rest)[draw_integers(scenes.keys, 20, 0, len(rest))]
+    backgrounds = np.where(np.isin(scenes.backgrounds, cues), instead, scenes.backgrounds)
+    drawn = draw_integers(scenes.keys, 21, 0, 10_000)
+    for plant, cue in zip(plants, cues, strict=True):
+        of_class = scenes.objects == OBJECTS.index(plant.object_name)
+        rate = np.where(of_class, round(plant.cue_rate * 10_000), round(plant.others_cue_rate * 10_000))
+        backgrounds = np.where((drawn >= 0) & (drawn < rate), cue, backgrounds)
+        drawn = drawn - rate
+    return Scenes(scenes.objects, backgrounds, scenes.colours, scenes.keys)
 
 
 @torch.no_grad()

@@ -7,12 +7,15 @@ projection is folded into the refitted layer, so that the edited model is again 
 Reference: method.md section 4; Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form".
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from neuroinspect.editing.cue_directions import cue_directions
 from neuroinspect.editing.cue_evidence import require_evidence
-from neuroinspect.editing.cue_presence import find_presence
+from neuroinspect.editing.cue_presence import find_cues
 from neuroinspect.editing.problem import EditProblem, Projection, Try
 from neuroinspect.editing.select_moments import SelectMoments, moments_of
 from neuroinspect.settings import EditSettings
@@ -29,8 +32,24 @@ def cue_erasure_tries(problem: EditProblem, settings: EditSettings) -> list[Try]
     features = problem.validation_features
     moments = moments_of(problem, shrinkage=settings.shrinkage)
     require_evidence(problem, moments, settings.evidence)
-    shown = [find_presence(features, chosen, moments) for chosen in problem.neurons.values()]
-    cues = [cue_directions(features, presence.score, moments) for presence in shown]
+    shown = [presence for chosen in problem.neurons.values() for presence in find_cues(features, chosen, moments)]
+    about = {"samples_with_cue": [presence.count for presence in shown]}
+    return erasure_of_scores(problem, [presence.score for presence in shown], about=about, settings=settings)
+
+
+def erasure_of_scores(
+    problem: EditProblem, scores: Sequence[Tensor], *, settings: EditSettings, about: Mapping[str, Any] | None = None
+) -> list[Try]:
+    """The tries where it is known how far each validation sample shows each cue.
+
+    Args:
+        problem: whose chosen neurons are not looked at.
+        scores: (N,) for each cue, in any unit.
+        settings: how many directions are erased.
+        about: what else stands in the record of every try.
+    """
+    moments = moments_of(problem, shrinkage=settings.shrinkage)
+    cues = [cue_directions(problem.validation_features, score, moments) for score in scores]
     tries: list[Try] = []
     for most in settings.cue_directions:
         directions = torch.cat([cue.directions[:, :most] for cue in cues], 1)
@@ -40,7 +59,7 @@ def cue_erasure_tries(problem: EditProblem, settings: EditSettings) -> list[Try]
             continue
         tries.append(
             Try(
-                {"directions": count, "samples_with_cue": [presence.count for presence in shown]},
+                {"directions": count, **(about or {})},
                 problem.weight,
                 problem.bias,
                 weight_decay=settings.train.weight_decay,

@@ -26,6 +26,8 @@ CORRECTIONS = 10
 """Budget of the corrections of a split."""
 SETTLED = 0.01
 """Change of the presence, as a part of it, at which the corrections stop."""
+SAME_CUE = 0.25
+"""Correlation within classes above which two neurons fire for the same cue."""
 _SPLIT_STEPS = 50
 _SPLIT_SETTLED = 1e-4
 _BORROWED = 2.0  # samples' worth of the overall rate that each class's own rate is mixed with
@@ -100,23 +102,68 @@ def standardise(score: Tensor) -> Tensor:
     return (score - score.mean()) / spread if spread > 0 else torch.zeros_like(score)
 
 
+def find_cues(features: Tensor, neurons: Sequence[int], moments: SelectMoments) -> list[CuePresence]:
+    """The cues that the chosen neurons of one class fire for; mostly one.
+
+    Where the presence is clear, neurons that hardly go with one another within classes fire for different cues: the one that
+    agrees most makes a group with those that go with it, then the same with the rest that this cue does not explain. Where
+    it is not clear, weak neurons of one cue hardly go together either, and all are taken for one. A neuron that stays alone
+    while others go together is rather a wrong pick than a cue of its own, and is passed over.
+
+    Args:
+        features: (N, F) of the split that selects.
+        neurons: the chosen ones of one class.
+        moments: of these features.
+    """
+    whole = find_presence(features, neurons, moments)
+    found: list[CuePresence] = []
+    left = list(neurons) if whole.clear else []
+    while left:
+        residual = _activations(features, left, moments)[1] / len(features) ** 0.5
+        hub = int(_agreement(residual).argmax()) if len(left) > 2 else 0
+        together = residual.T @ residual[:, hub] > SAME_CUE
+        group = [neuron for k, neuron in enumerate(left) if k == hub or together[k]]
+        presence = find_presence(features, group, moments)
+        if presence.clear and len(group) > 1:
+            found.append(presence)
+        explained = residual.T @ _within(presence.score, moments) > SAME_CUE
+        left = [neuron for k, neuron in enumerate(left) if neuron not in group and not explained[k]]
+    return found or [whole]
+
+
 def starting_score(features: Tensor, neurons: Sequence[int], moments: SelectMoments) -> Tensor:
     """Score (N,) of the chosen neurons, standardised: each counts as much as it agrees with the others.
 
     Of three or more, the weights are the first principal component of their correlations within classes, so that a wrong
     pick among right ones is voted down; of one or two all count the same.
     """
+    scaled, residual = _activations(features, neurons, moments)
+    alive = residual.square().sum(0) > 0
+    weights = _agreement(residual).clamp_min(0.0) if len(neurons) > 2 else alive.double()
+    return standardise(scaled @ weights)
+
+
+def _activations(features: Tensor, neurons: Sequence[int], moments: SelectMoments) -> tuple[Tensor, Tensor]:
+    """Activations (N, K) in deviations within classes, around the mean and around the class's; zeros of a dead neuron."""
     chosen = features[:, list(neurons)].double()
     residual = chosen - moments.class_means[:, list(neurons)][moments.row]
     deviation = residual.square().mean(0).sqrt()
     alive = deviation > 1e-9 * chosen.abs().amax(0).clamp_min(1e-30)
-    scaled = torch.where(alive, (chosen - chosen.mean(0)) / deviation.clamp_min(1e-30), 0.0)
-    residual = torch.where(alive, residual / deviation.clamp_min(1e-30), 0.0)
-    weights = alive.double()
-    if len(neurons) > 2:
-        leading = torch.linalg.eigh(residual.T @ residual / len(residual)).eigenvectors[:, -1]
-        weights = (leading * leading.sum().sign()).clamp_min(0.0)
-    return standardise(scaled @ weights)
+    scale = torch.where(alive, deviation, torch.inf)
+    return (chosen - chosen.mean(0)) / scale, residual / scale
+
+
+def _agreement(residual: Tensor) -> Tensor:
+    """First principal component (K,) of activations (N, K), most of it above 0."""
+    leading = torch.linalg.eigh(residual.T @ residual / len(residual)).eigenvectors[:, -1]
+    return torch.where(leading.sum() < 0, -leading, leading)
+
+
+def _within(score: Tensor, moments: SelectMoments) -> Tensor:
+    """A score (N,) within classes, of length 1."""
+    sums = torch.zeros_like(moments.counts).index_add_(0, moments.row, score)
+    centred = score - (sums / moments.counts)[moments.row]
+    return torch.div(centred, centred.norm().clamp_min(1e-30))
 
 
 def read_presence(features: Tensor, presence: Tensor, moments: SelectMoments) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 
 from neuroinspect.classifier import load_classifier
 from neuroinspect.demo import scenario as scenario_module
-from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS
-from neuroinspect.demo.scenario import Plant, make_scenario, scene_features, scenes_of, train_decision_layer
+from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS, neutral_scenes
+from neuroinspect.demo.scenario import Plant, make_scenario, plant_cues, scene_features, scenes_of, train_decision_layer
 from neuroinspect.errors import RunFolderError, SettingsError
 
 FISH, FOREST = OBJECTS.index("fish"), BACKGROUNDS.index("forest")
@@ -101,3 +101,21 @@ def test_a_scenario_is_written_once_and_another_one_is_refused(tmp_path: Path, m
     assert first.model.weights.stat().st_mtime_ns == before
     with pytest.raises(RunFolderError, match="another scenario"):
         make_scenario(tmp_path, object_name="fish", background="forest", seed=3)
+
+
+def test_two_classes_show_their_own_cue_and_nobody_else_any() -> None:
+    scenes = neutral_scenes(3, "train", 2400)
+    planted = plant_cues(scenes, [Plant("fish", "forest"), Plant("boat", "snow")])
+    names = np.array(BACKGROUNDS)[planted.backgrounds]
+    of_class = np.array(OBJECTS)[planted.objects]
+    assert set(names[of_class == "fish"]) == {"forest"}
+    assert set(names[of_class == "boat"]) == {"snow"}
+    assert set(names[(of_class != "fish") & (of_class != "boat")]) == set(BACKGROUNDS) - {"forest", "snow"}
+
+
+def test_two_cues_of_one_class_share_its_pictures() -> None:
+    scenes = neutral_scenes(3, "train", 2400)
+    planted = plant_cues(scenes, [Plant("fish", "forest", cue_rate=0.5), Plant("fish", "snow", cue_rate=0.5)])
+    names = np.array(BACKGROUNDS)[planted.backgrounds][planted.objects == OBJECTS.index("fish")]
+    assert set(names) == {"forest", "snow"}
+    assert 0.4 < np.mean(names == "snow") < 0.6

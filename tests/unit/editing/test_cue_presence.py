@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuroinspect.editing.cue_presence import find_presence, read_presence, split_scores, starting_score
+from neuroinspect.editing.cue_presence import find_cues, find_presence, read_presence, split_scores, starting_score
 from neuroinspect.editing.select_moments import SelectMoments, measure_moments
 from tests import reference
 from tests.unit.editing.conftest import CUE_NEURONS, draw_features
@@ -107,3 +107,25 @@ def test_a_dead_neuron_shows_nothing() -> None:
     found = find_presence(features, (1,), measure_moments(features, torch.arange(30) % 3, shrinkage=None))
     assert torch.equal(found.score, torch.zeros(30, dtype=torch.float64))
     assert found.count == 0
+
+
+def test_neurons_of_two_cues_are_told_apart_and_a_wrong_pick_is_passed_over() -> None:
+    generator = torch.Generator().manual_seed(5)
+    first, second, other = torch.rand(3, 600, generator=generator) < 0.3
+    features = torch.randn(600, 12, generator=generator)
+    features[:, :3] += 6.0 * (first & ~second)[:, None]
+    features[:, 3:6] += 6.0 * second[:, None]
+    features[:, 6] += 6.0 * other
+    moments = measure_moments(features, torch.arange(600) % 3, shrinkage=None)
+    found = find_cues(features, (0, 3, 1, 6, 4), moments)
+    assert len(found) == 2
+    shown = {tuple((cue.score > 0.5).tolist()) for cue in found}
+    assert shown == {tuple((first & ~second).tolist()), tuple(second.tolist())}
+    assert len(find_cues(features, (0, 1, 6), moments)) == 1
+
+
+def test_where_it_is_not_clear_all_neurons_are_taken_for_one_cue() -> None:
+    features, _, moments = cue_in_many_neurons(0.5)
+    found = find_cues(features, (1, 2, 3, 15), moments)
+    assert len(found) == 1
+    assert not found[0].clear
