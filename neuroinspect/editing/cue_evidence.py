@@ -154,7 +154,7 @@ def require_evidence(problem: EditProblem, moments: SelectMoments, settings: Evi
         if evidence.agreement < settings.min_agreement:
             raise EvidenceError(
                 f"too few validation samples to know the cue's direction: two halves of the {evidence.samples} agree by "
-                f"{evidence.agreement:.2f}, at least {settings.min_agreement:g} is needed (within the classes they are "
+                f"{evidence.agreement:.3f}, at least {settings.min_agreement:g} is needed (within the classes they are "
                 f"worth {evidence.effective_samples:.0f} samples with the cue and without; {evidence.mistakes} mistakes of "
                 "the class led to the chosen neurons). Label more validation pictures, some of each class with the cue and "
                 "some without"

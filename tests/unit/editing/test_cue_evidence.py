@@ -172,7 +172,7 @@ def test_too_few_samples_are_refused_with_the_reason_and_the_way_out(make: Make,
 
 def test_samples_of_one_look_only_are_refused_and_minus_one_never_refuses(make: Make, settings: EditSettings) -> None:
     one_of_each = few_samples(make(), 3)
-    with pytest.raises(EvidenceError, match=r"agree by 0\.00, at least 0\.05"):
+    with pytest.raises(EvidenceError, match=r"agree by 0\.000, at least 0\.05"):
         cue_erasure_tries(one_of_each, settings)
     never = settings.model_copy(update={"evidence": EvidenceSettings(min_agreement=-1)})
     assert len(cue_erasure_tries(one_of_each, never)) == len(never.cue_directions)
