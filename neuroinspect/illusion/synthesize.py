@@ -35,7 +35,7 @@ class Illusion:
         activation: of the neuron on the finished picture.
         class_logit: of the class on the finished picture.
         guide_similarity: cosine of finished picture and class text; None without a guide.
-        restarts: 0 for the first try; at each further one other noise was taken and the class weight divided by 10.
+        restarts: 0 for the first try; at each further one other noise was taken, and class and guide weighed less.
         history: (T,), activation on the transformed picture at each step; NaN after it stopped at a plateau.
     """
 
@@ -65,7 +65,7 @@ def synthesize(
 
     The picture of a pair depends on the generator's seed, not on its state, and not on the other pairs. A picture in
     which its neuron stays silent is tried again, up to `settings.restarts` times, from other noise and with less weight
-    on the class (the paper has no such rule: its pictures of a neuron the class speaks against show the class alone).
+    on class and guide (the paper has no such rule: its pictures of a neuron the class speaks against show the class alone).
 
     Args:
         classifier: the model; its weights are not touched.

@@ -19,7 +19,7 @@ from neuroinspect.settings import IllusionSettings, Params
 from neuroinspect.text_guide import GuidedTexts
 
 # Raise it when the same key gives another picture.
-ILLUSION_VERSION = 2
+ILLUSION_VERSION = 3
 log = logging.getLogger(__name__)
 
 

@@ -7,7 +7,7 @@ from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, FISH_FOREST_WEIGHTS, fi
 from neuroinspect.demo.clip import CLIP_WEIGHTS, SceneTokenizer, guide
 from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS, draw, neutral_scenes
 from neuroinspect.demo.pretrain import rescale_features
-from neuroinspect.demo.scenario import DEFAULT_PLANT, planted_layer
+from neuroinspect.demo.scenario import DEFAULT_PLANT, planted_layer, scene_features, scenes_of
 from neuroinspect.text_guide import TextGuide
 
 
@@ -20,7 +20,11 @@ def test_the_classifier_that_ships_is_the_one_the_default_scenario_trains() -> N
     shipped, trained = fish_forest_net(), planted_layer(DEFAULT_PLANT)
     assert float(shipped.classifier.weight.detach().abs().max()) > 0.1
     assert torch.allclose(shipped.classifier.weight, trained.weight, rtol=0, atol=1e-4)
-    assert torch.allclose(shipped.classifier.bias, trained.bias, rtol=0, atol=1e-4)
+    # Biases are not held by any penalty: another processor's rounding moves them a little, and no decision with them.
+    features = scene_features(scenes_of(DEFAULT_PLANT, "train"), scene_net())
+    here, there = (functional.linear(features, one.weight, one.bias) for one in (shipped.classifier, trained))
+    assert torch.allclose(here.softmax(1), there.softmax(1), rtol=0, atol=1e-3)
+    assert torch.equal(here.argmax(1), there.argmax(1))
 
 
 def test_the_small_clip_names_objects_and_backgrounds_it_was_never_shown() -> None:
