@@ -1,4 +1,4 @@
-"""Does the tool find a planted cue, and does taking it away help beyond the controls? The table of method.md section 5.
+"""Does the tool find a planted cue, and does taking it away help beyond the controls?
 
     python benchmarks/planted_cue.py --seeds 0 1 2 3 4 5 6 7 8 9 --clean-models 20
 

@@ -1,4 +1,4 @@
-"""Does cue erasure work on real photos? The second half of method.md section 5, for any class.
+"""Does cue erasure work on real photos? A label drawn on a class, any class in turn.
 
     python -m benchmarks.real_photos --photos ../shared/real/clothing
 

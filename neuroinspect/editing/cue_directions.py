@@ -3,7 +3,7 @@
 The difference is not the same in every class: a background weakens one object and not another. What all classes share is
 one direction; the rest are further directions, kept as far as they rise above what samples without any cue would give.
 
-Reference: method.md section 4, step 2, which takes the shared direction alone. The limit of chance is the upper edge of
+Reference: docs/method.md section 6, step 2, which takes the shared direction alone. The limit of chance is the upper edge of
 Marchenko and Pastur 1967 for C differences of F neurons.
 """
 

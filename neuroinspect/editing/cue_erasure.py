@@ -4,7 +4,7 @@ The chosen neurons say which validation samples show the cue; the differences th
 directions; an oblique projection removes all that is linearly known of them and moves the features as little as possible; the
 projection is folded into the refitted layer, so that the edited model is again one Linear. No group label is used.
 
-Reference: method.md section 4; Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form".
+Reference: docs/method.md section 6; Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form".
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ that splits the samples into two clear heaps, the split is corrected in turn (se
 classification from labeled and unlabeled documents using EM"). Where it does not, as on photos with a small cue, corrections
 of a hard split drift away from the cue, and the score itself is the better answer.
 
-Reference: method.md section 4, step 1, which stops at the first guess.
+Reference: docs/method.md section 6, step 1, which stops at the first guess.
 """
 
 from collections.abc import Sequence

@@ -122,7 +122,7 @@ def edit_decision_layer(
         SettingsError: an unknown method.
         EvidenceError: the samples are too few, or too alike, for what the method must estimate.
 
-    Reference: method.md section 4; Ju et al. 2023, section III-D.
+    Reference: docs/method.md section 5; Ju et al. 2023, section III-D.
     """
     problem = make_problem((features, labels), validation, decision_layer, neurons=neurons)
     return edit_all({method: plan_edit(problem, method, settings=settings)}, settings=settings)[method]

@@ -1,6 +1,6 @@
 """Train many decision layers side by side on the same cached features: every try of every method in one loop.
 
-Reference: method.md section 4; Ju et al. 2023, eq. (8) and (9); Jamieson and Talwalkar 2016, "Non-stochastic best arm
+Reference: docs/method.md section 5; Ju et al. 2023, eq. (8) and (9); Jamieson and Talwalkar 2016, "Non-stochastic best arm
 identification and hyperparameter optimization" (halving). Unlike the released code the backbone is never run, so BatchNorm
 cannot move, the schedule runs once over all epochs, and the first epoch can be the best one.
 """

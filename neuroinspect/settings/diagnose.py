@@ -8,7 +8,7 @@ from neuroinspect.settings.base import Settings
 
 
 class CounterfactualSettings(Settings):
-    """Smallest shift of the features that turns a mistake right (method eq. 1)."""
+    """Smallest shift of the features that turns a mistake right (docs/method.md section 2)."""
 
     solver: Literal["proximal", "sgd"] = "proximal"
     l1_weight: float = Field(default=0.1, ge=0)

@@ -42,7 +42,7 @@ class EvidenceSettings(Settings):
 
 
 class EditSettings(Settings):
-    """How the decision layer is edited (method section 4). Each method has as many tries as every other."""
+    """How the decision layer is edited (docs/method.md sections 5 and 6). Each method has as many tries as every other."""
 
     methods: tuple[str, ...] = Field(
         default=("cue_erasure", "ablate_refit", "ratio", "bias"),

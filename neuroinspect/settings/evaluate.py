@@ -6,7 +6,7 @@ from neuroinspect.settings.base import Settings
 
 
 class EvaluateSettings(Settings):
-    """Judging the edit (method section 6)."""
+    """Judging the edit (docs/method.md section 8)."""
 
     bootstrap: int = Field(default=2000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)

@@ -8,7 +8,7 @@ from neuroinspect.settings.base import Settings
 
 
 class GuideSettings(Settings):
-    """Which text guide steers the illusions; without one they follow the classifier alone (method eq. 2)."""
+    """Which text guide steers the illusions; without one they follow the classifier alone (eq. 2)."""
 
     spec: str | None = Field(
         default=None, description="open_clip:NAME/TAG, open_clip:NAME/FILE or package.module:factory"

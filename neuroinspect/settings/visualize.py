@@ -17,7 +17,7 @@ Steps = Annotated[int, BeforeValidator(_steps, json_schema_input_type=int | Lite
 
 
 class IllusionSettings(Settings):
-    """CLIP-Illusion (method section 2)."""
+    """CLIP-Illusion (docs/method.md section 3)."""
 
     steps: Steps = Field(default=450, ge=1, description="a number, or preview (300), normal (450), final (650)")
     plateau: int = Field(
