@@ -30,20 +30,22 @@ def draw_transforms(settings: IllusionSettings, *, generator: torch.Generator) -
     """Draw the transforms of one picture, N = 1.
 
     Args:
-        settings: ranges of rotation, shift and scale; `colour_jitter` fades linearly to 0 over `steps`.
+        settings: ranges of rotation, shift and scale, which fade to none over the last part `transform_fading` of the steps;
+            `colour_jitter` fades over all of them.
         generator: source of the randomness.
     """
     draws = torch.rand((settings.steps, 5), generator=generator)
-    angle = (draws[:, 0] * 2 - 1) * math.radians(settings.rotation)
+    remaining = 1 - torch.arange(settings.steps) / settings.steps
+    strength = (remaining / max(settings.transform_fading, 1e-9)).clamp_max(1)
+    angle = (draws[:, 0] * 2 - 1) * math.radians(settings.rotation) * strength
     # The picture spans [-1, 1], so a shift by part of the side is twice that part.
-    shift = (draws[:, 1:3] * 2 - 1) * settings.shift * 2
+    shift = (draws[:, 1:3] * 2 - 1) * settings.shift * 2 * strength[:, None]
     low, high = settings.scale
-    scale = low + draws[:, 3:5] * (high - low)
+    scale = 1 + (low + draws[:, 3:5] * (high - low) - 1) * strength[:, None]
     noise = torch.randn((settings.steps, 3), generator=generator)
-    fading = 1 - torch.arange(settings.steps) / settings.steps
     return TransformDraws(
         affines=affine_matrices(angle, shift, scale)[:, None],
-        colours=(noise * settings.colour_jitter * fading[:, None])[:, None],
+        colours=(noise * settings.colour_jitter * remaining[:, None])[:, None],
     )
 
 

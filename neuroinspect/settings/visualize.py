@@ -42,6 +42,9 @@ class IllusionSettings(Settings):
     rotation: float = Field(default=15.0, ge=0, description="degrees")
     shift: float = Field(default=0.15, ge=0, le=1, description="part of the side")
     scale: tuple[float, float] = (0.7, 1.2)
+    transform_fading: float = Field(
+        default=1.0, ge=0, le=1, description="last part of the steps over which rotation, shift and scale fade out"
+    )
     colour_jitter: float = Field(default=0.2, ge=0)
     warm_up: float = Field(
         default=0.1, ge=0, le=1, description="part of the steps with gradients passed through silent ReLUs"

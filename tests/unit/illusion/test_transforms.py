@@ -102,6 +102,20 @@ def test_the_colour_offset_fades_to_nothing():
     assert colours[-200:].std() == pytest.approx(0.2 * 0.058, rel=0.1)
 
 
+def test_the_moves_fade_to_none_over_the_last_part_of_the_steps():
+    fading = {part: IllusionSettings(steps=1000, transform_fading=part) for part in (0.0, 0.5, 1.0)}
+    still = affine_matrices(torch.zeros(1), torch.zeros(1, 2), torch.ones(1, 2))
+    moved = {
+        part: (draw_transforms(settings, generator=generator()).affines[:, 0] - still).abs().amax((1, 2))
+        for part, settings in fading.items()
+    }
+    torch.testing.assert_close(moved[0.5][:500], moved[0.0][:500])
+    assert moved[0.0][-50:].mean() > 0.1
+    for part in (0.5, 1.0):
+        assert moved[part][-1] < 0.01
+        assert moved[part][-50:].mean() < 0.1 * moved[0.0][-50:].mean()
+
+
 def test_pictures_side_by_side_keep_their_own_draws():
     settings = IllusionSettings(steps=4)
     first, second = (draw_transforms(settings, generator=generator(seed)) for seed in (1, 2))
