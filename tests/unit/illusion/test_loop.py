@@ -31,7 +31,8 @@ def slow_picture(job: Job, pair: tuple[int, int], restart: int) -> torch.Tensor:
         value = features[0, neuron] + job.class_weight / 10**restart * logits[0, class_index]
         if guide is not None and value > 0:
             cosine = torch.cosine_similarity(guide.encode_images(image)[0], job.directions[class_index], dim=0)
-            value = torch.clamp(cosine + settings.guide_offset, min=settings.guide_offset) * value
+            offset = settings.guide_offset * 4**restart
+            value = torch.clamp(cosine + offset, min=offset) * value
         (slope,) = torch.autograd.grad(-value, spectrum)
         spectrum = spectrum.detach()
         rate = settings.learning_rate * cosine_schedule(step, settings.steps, last=settings.final_learning_rate)
