@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.resident_memory import resident_memory
 from neuroinspect.classifier import Classifier
 from neuroinspect.counterfactual import explain_mistakes
 from neuroinspect.demo.scenario import train_decision_layer
@@ -217,21 +218,15 @@ def on_features(mistakes: int, neurons: int, classes: int) -> dict[str, Any]:
     return row
 
 
-def memory(field: str) -> float:
-    """Resident memory of this process now (VmRSS) or at its highest (VmHWM), MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
-
-
 def measured(call: Callable[[], Any]) -> tuple[float, float, float, Any]:
     """Wall and processor seconds, memory beyond what was there before (MiB), and the result.
 
     What an earlier call has freed may still lie in the process, and would hide what a later one takes: the first counts.
     """
     Path("/proc/self/clear_refs").write_text("5")  # the highest memory counts from here
-    before, began = memory("VmRSS"), time.perf_counter()
+    before, began = resident_memory("VmRSS"), time.perf_counter()
     processor, result = timed(call)
-    return time.perf_counter() - began, processor, memory("VmHWM") - before, result
+    return time.perf_counter() - began, processor, resident_memory("VmHWM") - before, result
 
 
 def large() -> dict[str, Any]:

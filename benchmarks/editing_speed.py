@@ -15,7 +15,6 @@ import json
 import logging
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from benchmarks.resident_memory import resident_memory
 from neuroinspect.artifacts import read_array
 from neuroinspect.editing.comparison import compare_edits
 from neuroinspect.editing.edit import method_tries
@@ -200,7 +200,7 @@ def carry_out_bound(bound: str, folder: Path) -> dict[str, Any]:
     return {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_gb": resident_memory("VmHWM") * 2**20 / 1e9,
         "layers": len(made.edits),
         "recommended": made.recommended,
         "refused": dict(made.refused),
@@ -208,7 +208,7 @@ def carry_out_bound(bound: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def check_bounds(bounds: Sequence[str], threads: int) -> dict[str, Any]:
+def check_bounds(threads: int) -> dict[str, Any]:
     """Draw the arrays, and run each bound in a process of its own, so that its peak memory is its own."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -220,7 +220,7 @@ def check_bounds(bounds: Sequence[str], threads: int) -> dict[str, Any]:
         for key, array in arrays.items():
             np.save(folder / f"{key}.npy", array.numpy())
         del features, select, arrays
-        for bound in bounds:
+        for bound in LIMITS:
             call = [sys.executable, "-m", "benchmarks.editing_speed", "--bound", bound, "--arrays", name]
             environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
             made = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
@@ -240,7 +240,7 @@ def main() -> int:
     """Measure, keep, judge."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--bounds", nargs="*", choices=list(LIMITS), default=list(LIMITS))
+    parser.add_argument("--part", choices=("loops", "growth", "bounds"), help="renew this part of the result only")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--bound", choices=list(LIMITS), help=argparse.SUPPRESS)
     parser.add_argument("--arrays", type=Path, help=argparse.SUPPRESS)
@@ -251,19 +251,21 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    loops = compare_loops()
-    log.info("%s", json.dumps({name: value for name, value in loops.items() if name.startswith("times")}, indent=1))
-    record = {
-        "size": SIZE,
-        "loops": loops,
-        "growth": growth(),
-        "bounds": check_bounds(arguments.bounds, arguments.threads),
+    parts: dict[str, Callable[[], Any]] = {
+        "loops": compare_loops,
+        "growth": growth,
+        "bounds": lambda: check_bounds(arguments.threads),
     }
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
-    record |= {"torch": torch.__version__, "threads": arguments.threads, "load_at_the_end": load}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(bound["holds"] for bound in record["bounds"].values()) else 1
+    record = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
+    record |= {"size": SIZE, "torch": torch.__version__, "threads": arguments.threads}
+    for name in [arguments.part] if arguments.part else parts:
+        record[name] = parts[name]()
+        record["load_at_the_end"] = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    loops = record.get("loops", {})
+    log.info("%s", json.dumps({name: value for name, value in loops.items() if name.startswith("times")}, indent=1))
+    return 0 if all(bound["holds"] for bound in record.get("bounds", {}).values()) else 1
 
 
 if __name__ == "__main__":
