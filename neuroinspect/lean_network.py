@@ -42,6 +42,9 @@ def lean_copy(
     try:
         expected = _averaged(_outputs(module, probe, until))
         lean = _shared_copy(module, until)
+        if not set(lean.modules()).isdisjoint(module.modules()):
+            log.info("parts of %s refuse to be copied; the network itself is used", type(module).__name__)
+            return None
         with torch.no_grad():
             _fold_batch_norms(lean, probe)
             _repack(lean)

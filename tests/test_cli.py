@@ -308,6 +308,17 @@ def test_clean_removes_what_it_names_and_asks_first(project, what, gone):
     assert not (project.parent / gone).exists()
 
 
+def test_what_is_none_of_ours_stays_in_a_folder_called_cache(tmp_path):
+    call("init", tmp_path)
+    params = tmp_path / "params.yaml"
+    cache = load_params(params).runs.parent / "cache"
+    for name in ("illusions", "embeddings", "own"):
+        (cache / name).mkdir(parents=True)
+    assert printed(call("clean", "cache", "--params", params, "--yes", "--json"))["removed"] is True
+    assert [path.name for path in cache.iterdir()] == ["own"]
+    assert printed(call("clean", "cache", "--params", params, "--yes", "--json"))["removed"] is False
+
+
 def test_plan_estimates_every_costly_stage(project):
     result = printed(call("plan", "--params", project, "--json"))
     assert [stage["stage"] for stage in result["stages"]] == ["validate", "extract", "diagnose", "visualize", "edit"]

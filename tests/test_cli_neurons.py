@@ -73,6 +73,8 @@ def test_search_shows_the_neurons_that_fire_with_the_text(project):
         (("picture", 3, "--class", "fihs"), 2, "no class 'fihs'; did you mean fish"),
         (("picture", 3, "--from", "gone.png"), 1, "gone.png cannot be started from (missing"),
         (("picture", 3, "--out", "neuron.jpg"), 2, "must end in .png"),
+        (("picture", 3, "--from", "photo.png", "--out", "photo.png"), 2, "written over photo.png, the photo to start"),
+        (("picture", 3, "--from", "n.mask.png", "--out", "n.png"), 2, "written over n.mask.png, the photo to start"),
     ],
 )
 def test_what_cannot_be_done_is_one_message(project, words, code, message):
@@ -139,6 +141,10 @@ def test_a_picture_can_start_from_a_photo_and_stay_near_it(project, tmp_path):
     )
     assert np.abs(near - start).max() <= 0.05 * 255 + 1
     assert not (near == other).all()
+
+    drawn = (tmp_path / "near.png").read_bytes()
+    printed(call(*words, "--out", tmp_path / "kept.png", "--set", "visualize.illusion.start_reach=0.05"))
+    assert (tmp_path / "kept.png").read_bytes() == drawn
 
 
 def test_objectives_give_different_pictures(project, tmp_path):

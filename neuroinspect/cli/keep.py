@@ -92,12 +92,17 @@ def clean(
         params = read_params(params_file)
         run, cache = run_folder(params, run_name, out), params.runs.parent / "cache"
         folder = {"partial": run.root / ".partial", "run": run.root, "cache": cache}[what]
-        removed = folder.is_dir() and (yes or typer.confirm(f"Remove {folder}?", err=True))
+        # A folder called cache may hold what is none of ours.
+        parts = [cache / "illusions", cache / "embeddings"] if what == "cache" else [folder]
+        there = [part for part in parts if part.is_dir()]
+        shown = " and ".join(map(str, there or parts))
+        removed = bool(there) and (yes or typer.confirm(f"Remove {shown}?", err=True))
         if removed and what == "cache":
-            shutil.rmtree(folder)
+            for part in there:
+                shutil.rmtree(part)
         elif removed:
             _remove(run, folder)
-        text = f"removed  {folder}" if removed else f"kept     {folder}" if folder.exists() else f"nothing  at {folder}"
+        text = f"removed  {shown}" if removed else f"kept     {shown}" if there else f"nothing  at {shown}"
         screen.finish({"folder": folder, "removed": removed}, text)
 
 

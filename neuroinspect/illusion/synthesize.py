@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neuroinspect.classifier import Classifier
-from neuroinspect.errors import DataError, FeaturesError, ModelError
+from neuroinspect.errors import DataError, FeaturesError, ModelError, SettingsError
 from neuroinspect.illusion.canvas import fit
 from neuroinspect.illusion.loop import Finished, Job, Pair, forward, optimize
 from neuroinspect.illusion.memory import images_under_cap, is_out_of_memory, smaller_batch
@@ -88,11 +88,12 @@ def synthesize(
         ModelError: a neuron or a class that the model does not have.
         FeaturesError: not one floor for each pair.
         DataError: not one picture to start from for each pair, of the classifier's size and in [0, 1].
+        SettingsError: `settings.compile` on a machine that cannot compile the backbone.
     """
     _check(classifier, pairs, floors)
-    _check_start(classifier, pairs, start)
     if not pairs:
         return []
+    _check_start(classifier, pairs, start)
     job = _job(classifier, pairs, guide, settings, generator.initial_seed(), objective)
     wanted = len(pairs) + len(pairs) % 2
     chunk = images_under_cap(lambda count: forward(job, pairs[0], count), cap_mb=settings.memory_cap_mb, wanted=wanted)
@@ -125,9 +126,23 @@ def _attempts(
         finished = optimize(job, batch, restart, start=None if start is None else start[list(places)])
         return list(zip(_illusions(job, batch, finished), finished.risen.tolist(), strict=True))
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return None
+        if is_out_of_memory(error):
+            return None
+        if job.settings.compile and _is_of_compiler(error):
+            reason = str(error).partition("\n")[0]
+            raise SettingsError(
+                f"torch.compile cannot compile the backbone here ({reason}); install a C++ compiler, or set "
+                "visualize.illusion.compile: false"
+            ) from error
+        raise
+
+
+def _is_of_compiler(error: BaseException) -> bool:
+    from torch._dynamo.exc import (
+        TorchDynamoException,
+    )  # seconds to import, and there already where anything was compiled
+
+    return isinstance(error, TorchDynamoException)
 
 
 def _even(places: list[int], chunk: int) -> list[int]:

@@ -70,7 +70,7 @@ class _Studio:
         return [(illusion, floor) for illusion in self.maker.make(wishes, objective, start=start)]
 
     def write(self, illusion: Illusion, floor: float, path: Path) -> DrawnPicture:
-        mask = path.with_name(f"{path.stem}.mask.png")
+        mask = _mask_path(path)
         write_picture(path, to_picture(illusion.image))
         write_picture(mask, to_picture(illusion.image * illusion.pixel_mask))
         return DrawnPicture(
@@ -129,7 +129,7 @@ def draw_picture(
         out: PNG to write; `<stem>.mask.png` is written beside it.
 
     Raises:
-        SettingsError: no such class, or none is given and none was diagnosed.
+        SettingsError: no such class, none is given and none was diagnosed, or `out` is no PNG or would replace the photo.
         StageOrderError: extract has not been run, or ran with another model.
         DataError: the photo cannot be read.
         ModelError: the model does not have the neuron, or cannot be loaded.
@@ -137,6 +137,10 @@ def draw_picture(
     """
     if out.suffix.lower() != ".png":
         raise SettingsError(f"{out} must end in .png: pictures are written as PNG")
+    if start is not None and start.resolve() in {out.resolve(), _mask_path(out).resolve()}:
+        raise SettingsError(
+            f"{out} would be written over {start}, the photo to start from; name another file with --out"
+        )
     studio = _studio(run, params, neuron)
     class_index = _class_index(run, studio.class_names, class_name)
     begun = None if start is None else read_photo(start, studio.maker.classifier)
@@ -169,6 +173,10 @@ def _studio(run: RunFolder, params: Params, neuron: int) -> _Studio:
         features=read_array(extracted / "features.select.npy"),
         class_features=np.array(read_array(extracted / "representatives.npy")),
     )
+
+
+def _mask_path(picture: Path) -> Path:
+    return picture.with_name(f"{picture.stem}.mask.png")
 
 
 def _class_index(run: RunFolder, names: tuple[str, ...], name: str | None) -> int:

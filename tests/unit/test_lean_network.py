@@ -141,6 +141,16 @@ def test_weights_that_stay_the_same_are_shared():
     assert not lean[1].weight.requires_grad
 
 
+def test_a_part_that_refuses_to_be_copied_is_not_changed():
+    class Holder(nn.Sequential):
+        def __deepcopy__(self, _: object) -> nn.Module:
+            return Holder(*self)
+
+    network = Holder(nn.Conv2d(3, 4, 2, stride=2)).eval().requires_grad_(False)
+    assert lean_copy(network, PROBE) is None
+    assert type(network[0]) is nn.Conv2d
+
+
 def test_a_network_that_cannot_be_copied_has_no_lean_copy():
     module = plain()
     module.lock = __import__("threading").Lock()

@@ -4,8 +4,9 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
-from neuroinspect.errors import DataError, FeaturesError, ModelError
+from neuroinspect.errors import DataError, FeaturesError, ModelError, SettingsError
 from neuroinspect.illusion import Illusion, Objective, pixel_masks, synthesize
 from neuroinspect.illusion.canvas import fit
 from neuroinspect.illusion.memory import is_out_of_memory, smaller_batch
@@ -198,8 +199,19 @@ def test_nothing_is_left_on_the_model_after_an_exception():
     assert x.grad.item() == 0
 
 
-def test_no_pair_is_no_work():
-    assert make([]) == []
+@pytest.mark.parametrize("start", [None, torch.empty(0, 3, SIZE, SIZE)])
+def test_no_pair_is_no_work(start):
+    assert make([], start=start) == []
+
+
+def test_a_machine_that_cannot_compile_says_so(monkeypatch):
+    def fails(*_: object) -> None:
+        raise TorchDynamoException("no working C++ compiler\nSet TORCHDYNAMO_VERBOSE=1")
+
+    monkeypatch.setattr(torch, "compile", lambda _: fails)
+    settings = QUICK.model_copy(update={"compile": True})
+    with pytest.raises(SettingsError, match=r"\(no working C\+\+ compiler\); install .*compile: false"):
+        make(settings=settings)
 
 
 @pytest.mark.parametrize("pair", [(6, 0), (-1, 0), (0, 3), (0, -1)])
