@@ -21,6 +21,8 @@ from neuroinspect.illusion import synthesize
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params, TrainSettings
 from neuroinspect.stages.models import classifier_of, guide_of
+from neuroinspect.text_guide import TextGuide, image_directions, text_directions
+from neuroinspect.wordlists import templates_of, words_of
 
 Result = TypeVar("Result")
 _SAMPLE = 32
@@ -28,6 +30,9 @@ _TIMED_STEPS = 3
 _TIMED_PAIRS = 4
 _TIMED_MISTAKES = 64
 _TIMED_ROWS = 2048
+_TIMED_WORDS = 4
+# What the select split is made of, as the source names it.
+_NAMED_SPLITS = {"select", "validation"}
 _MEGABYTE = 2**20
 
 
@@ -53,7 +58,8 @@ def plan_stages(params: Params, *, progress: Progress = silent) -> list[StagePla
 
     Raises:
         DataError: there are no pictures, or the first ones cannot be read.
-        ModelError: the model cannot be loaded or used.
+        ModelError: the model or the text guide cannot be loaded or used.
+        SettingsError: the vocabulary or the templates do not fit.
     """
     source = read_source(params.data)
     paths = [source.root / path for path in source.pictures["path"]]
@@ -61,11 +67,12 @@ def plan_stages(params: Params, *, progress: Progress = silent) -> list[StagePla
         raise DataError(f"there are no pictures in {source.root}; correct `data`")
     classifier = classifier_of(params)
     train = int((source.pictures["split"] == "train").sum())
+    named = [path for path, split in zip(paths, source.pictures["split"], strict=True) if split in _NAMED_SPLITS]
     largest = int(source.pictures.loc[source.pictures["split"] != "train", "label"].value_counts().max())
     steps: list[Callable[[], list[StagePlan]]] = [
         lambda: _pictures(params, classifier, paths),
         lambda: [_diagnose(params, classifier, largest)],
-        lambda: [_visualize(params, classifier)],
+        lambda: [_visualize(params, classifier, named)],
         lambda: [_edit(params, classifier, train)],
     ]
     plans = []
@@ -109,7 +116,7 @@ def _diagnose(params: Params, classifier: Classifier, largest: int) -> StagePlan
     return StagePlan("diagnose", each * largest, _memory(classifier), basis)
 
 
-def _visualize(params: Params, classifier: Classifier) -> StagePlan:
+def _visualize(params: Params, classifier: Classifier, named: list[Path]) -> StagePlan:
     settings, guide = params.visualize.illusion, guide_of(params)
     neurons = [neuron % classifier.num_features for neuron in range(_TIMED_PAIRS)]
     pairs = [(neuron, neuron % classifier.num_classes) for neuron in neurons]
@@ -125,7 +132,23 @@ def _visualize(params: Params, classifier: Classifier) -> StagePlan:
     pictures = 2 * params.visualize.neurons * (2 if params.visualize.feature_visualization else 1)
     basis = f"{each * 1e3:.0f} ms a step, {settings.steps} steps, at most {pictures} pictures"
     memory = _memory(classifier) + settings.memory_cap_mb
-    return StagePlan("visualize", each * settings.steps * pictures, memory, f"{basis}; memory up to memory_cap_mb")
+    drawing, naming = each * settings.steps * pictures, 0.0
+    if guide is not None and named:
+        naming = _naming(params, classifier, guide, named)
+        basis += f", and {naming:.0f} s to name neurons by {len(named)} pictures"
+    return StagePlan("visualize", drawing + naming, memory, f"{basis}; memory up to memory_cap_mb")
+
+
+def _naming(params: Params, classifier: Classifier, guide: TextGuide, named: list[Path]) -> float:
+    """Seconds the guide needs for the pictures and words that neurons are named by."""
+    sample, words = named[:_SAMPLE], words_of(params.guide, getattr(guide, "vocabulary", None))
+    templates, few = templates_of(params.guide), words[:_TIMED_WORDS]
+    text_directions(guide, few[:1], templates)  # the first pass also sets the backend up
+    reading, _ = _timed(lambda: text_directions(guide, few, templates))
+    images = load_images(sample, classifier.preprocessing)
+    image_directions(guide, images[:1])
+    looking, _ = _timed(lambda: image_directions(guide, load_images(sample, classifier.preprocessing)))
+    return looking / len(sample) * len(named) + reading / len(few) * len(words)
 
 
 def _edit(params: Params, classifier: Classifier, train: int) -> StagePlan:

@@ -30,6 +30,14 @@ def test_the_cost_is_named_for_every_picture(params):
     assert "192 pictures" in plan_stages(params)[1].basis
 
 
+def test_with_a_text_guide_the_naming_of_neurons_is_planned_too(params):
+    guided = params.model_copy(
+        update={"guide": params.guide.model_copy(update={"spec": "neuroinspect.demo.clip:guide"})}
+    )
+    assert "to name neurons by 60 pictures" in plan_stages(guided)[3].basis
+    assert "to name" not in plan_stages(params)[3].basis
+
+
 def test_a_table_without_pictures_is_refused(params, tmp_path):
     (tmp_path / "empty.csv").write_text("path,label,split\n")
     empty = params.model_copy(update={"data": params.data.model_copy(update={"table": tmp_path / "empty.csv"})})
