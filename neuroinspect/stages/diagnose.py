@@ -62,7 +62,8 @@ def diagnose(run: RunFolder, params: Params, *, progress: Progress = silent) -> 
     inputs = {
         "extract": run.upstream_hash("extract"),
         "model": classifier.fingerprint,
-        "settings": params.diagnose.model_dump(mode="json"),
+        # How many mistakes are solved at once does not change them.
+        "settings": params.diagnose.model_dump(mode="json", exclude={"counterfactual": {"memory_cap_mb"}}),
         "small_class": params.validate_.small_class,
     }
 

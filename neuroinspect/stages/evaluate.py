@@ -56,6 +56,12 @@ def evaluate(run: RunFolder, params: Params, *, progress: Progress = silent) -> 
         "diagnose": run.upstream_hash("diagnose"),
         "edit": run.upstream_hash("edit"),
         "settings": params.evaluate.model_dump(mode="json"),
+        # what the re-test takes from the settings of the diagnosis
+        "retest": params.diagnose.model_dump(
+            mode="json",
+            include={"counterfactual", "top_k", "strict_sign"},
+            exclude={"counterfactual": {"memory_cap_mb"}},
+        ),
         "seed": params.seed,
     }
     return run_stage(

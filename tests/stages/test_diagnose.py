@@ -215,6 +215,12 @@ def test_the_second_time_nothing_is_computed(tmp_path: Path, params: Params) -> 
     assert not diagnose(run, make_params(tmp_path, top_k=3)).reused
 
 
+def test_the_memory_at_hand_is_no_reason_to_diagnose_again(tmp_path: Path, params: Params) -> None:
+    run = extracted(tmp_path, params)
+    diagnose(run, params)
+    assert diagnose(run, make_params(tmp_path, counterfactual={"memory_cap_mb": 64})).reused
+
+
 def test_it_needs_the_features(tmp_path: Path, params: Params) -> None:
     with pytest.raises(StageOrderError, match="extract"):
         diagnose(RunFolder(tmp_path / "empty"), params)

@@ -80,6 +80,17 @@ def test_an_evaluated_run_is_not_evaluated_again(finished: tuple[RunFolder, Para
     assert evaluate(run, params).reused
 
 
+def test_other_votes_are_another_retest(tmp_path: Path) -> None:
+    run, params = judged_run(tmp_path, verdict="rejected"), make_params(tmp_path)
+    edit(run, params)
+    evaluate(run, params)
+    votes = params.model_copy(update={"diagnose": params.diagnose.model_copy(update={"top_k": 2})})
+    assert not evaluate(run, votes).reused
+    fewer = params.model_copy(update={"diagnose": params.diagnose.model_copy(update={"max_neurons": 2})})
+    evaluate(run, params)
+    assert evaluate(run, fewer).reused
+
+
 def test_nothing_to_explain_is_the_verdict_of_a_class_without_mistakes(tmp_path: Path) -> None:
     run, params = judged_run(tmp_path, verdict=None, explained=False), make_params(tmp_path)
     edit(run, params)
