@@ -1,10 +1,14 @@
 """Who chooses, and how the decision layer is edited."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from neuroinspect.settings.base import Settings
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Weight = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0)]
 
 
 class ReviewSettings(Settings):
@@ -53,21 +57,23 @@ class EditSettings(Settings):
         default="sum",
         description="eq. 8 for several classes: their norms summed, or one mean ratio (the authors' Waterbirds)",
     )
-    ratio_weights: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
+    ratio_weights: tuple[_Weight, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
     target_ratio: float | None = Field(
         default=1.0, gt=0, description="o of eq. 8; none: the authors' rule at the mean features"
     )
-    cue_directions: tuple[int, ...] = Field(
+    cue_directions: tuple[_Count, ...] = Field(
         default=(1, 2, 3, 4, 6), description="directions erased of a cue, at most; fewer where fewer rise above chance"
     )
-    family_sizes: tuple[int, ...] = (0, 5, 10, 15, 25)
-    bias_quantiles: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    contribution_weights: tuple[float, ...] = Field(default=(0.1, 0.3, 1.0, 3.0, 10.0), description="of eq. 9")
-    other_class_weights: tuple[float, ...] = Field(
+    family_sizes: tuple[_Count, ...] = (0, 5, 10, 15, 25)
+    bias_quantiles: tuple[_Share, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    contribution_weights: tuple[_Weight, ...] = Field(default=(0.1, 0.3, 1.0, 3.0, 10.0), description="of eq. 9")
+    other_class_weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=(0.95, 0.9, 0.8, 0.7, 0.5), description="of class weighting; the paper has 0.9"
     )
-    focal_gammas: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0, 3.0, 5.0), description="the paper has 2")
-    weight_decays: tuple[float, ...] = Field(default=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), description="tries of retrain-only")
+    focal_gammas: tuple[_Weight, ...] = Field(default=(0.5, 1.0, 2.0, 3.0, 5.0), description="the paper has 2")
+    weight_decays: tuple[_Weight, ...] = Field(
+        default=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), description="tries of retrain-only"
+    )
     shrinkage: float | None = Field(
         default=None, ge=0, le=1, description="of the covariance; none: Ledoit and Wolf's estimate"
     )

@@ -34,6 +34,8 @@ def test_model_and_data_are_enough():
         ({"data": {"train": "train"}}, r"give `table`, or both"),
         ({"data": {"train": "a", "validation": "b", "table": "c.csv"}}, r"not both"),
         ({"edit": {"ratio_weights": [0.1]}}, r"as many tries"),
+        ({"edit": {"bias_quantiles": [10, 30, 50, 70, 90]}}, r"edit\.bias_quantiles\.0: .*\(got 10\)"),
+        ({"edit": {"other_class_weights": [0.9, 0.8, 0.5, 0.2, 0]}}, r"edit\.other_class_weights\.4: .*\(got 0\)"),
         ({"model": {"spec": "a:b", "preprocessing": {"std": [1, 1, 0]}}}, r"std must be positive"),
         ({"model": {"spec": "a:b", "preprocessing": {"image_size": 64, "resize": 32}}}, r"must not be smaller"),
     ],
