@@ -69,10 +69,10 @@ def log_ratio_of_each_neuron(
         FeaturesError: shapes that do not match, no such class or neuron, or values that are not finite.
     """
     weight, logits = _weight_and_logits(features, decision_layer, class_index)
-    values = features.to(weight)
     if neurons is not None:
         _check_neurons(neurons, features)
-        values, weight = values[:, list(neurons)], weight[:, list(neurons)]
+        features, weight = features[:, list(neurons)], weight[:, list(neurons)]
+    values = features.to(weight)
     ratios = torch.empty_like(values)
     chunk = max(1, _CHUNK_ELEMENTS // max(1, weight.numel()))
     for start in range(0, len(values), chunk):

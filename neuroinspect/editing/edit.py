@@ -201,9 +201,9 @@ def register_method(name: str, tries: MethodTries, *, with_neurons: bool = True)
         with_neurons: the result depends on the chosen neurons.
 
     Raises:
-        SettingsError: the name is taken.
+        SettingsError: the name is taken, or reserved for the original layer, placebos or a bias.
     """
-    if name in _METHODS or name.endswith(WITH_BIAS):
+    if name in _METHODS or name == "original" or name.startswith("placebo.") or name.endswith(WITH_BIAS):
         raise SettingsError(f"the name {name!r} of an edit method is taken; choose another one")
     _METHODS[name] = tries
     if not with_neurons:

@@ -7,6 +7,7 @@ selected neither a try nor a layer. Which sets are looked at, and their order, i
 can say what the first one is worth.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -68,7 +69,8 @@ class Suggestions:
 
     Attributes:
         original: the decision layer as it came.
-        sets: eligible ones first, then by gain in class AUROC in steps of GAIN_STEP, fewer neurons, worst class, average.
+        sets: eligible ones first, then by gain in class AUROC in steps of GAIN_STEP, fewer neurons, worst class, average;
+            a gain that is not known comes last.
         refused: why the method made no edit of a set.
     """
 
@@ -183,7 +185,7 @@ class _Trial:
     def rank(self, neurons: Neurons) -> tuple[float, ...]:
         """Sorts the sets, the best highest."""
         one = self.found[neurons]
-        gain = -1.0 if one.auroc_gain is None else round(one.auroc_gain / GAIN_STEP)
+        gain = -math.inf if one.auroc_gain is None else round(one.auroc_gain / GAIN_STEP)
         return (one.eligible, gain, -len(neurons), one.figures.worst_class, one.figures.average, *(-n for n in neurons))
 
     def _edit(self, sets: Sequence[Neurons]) -> dict[Neurons, Figures | str]:

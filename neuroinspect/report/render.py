@@ -49,7 +49,7 @@ def render_page(material: Material) -> Page:
         ranking=ranking(material),
         named=not material.names.empty,
         choice=choice_in_words(material),
-        suggested=_suggested(material),
+        suggested=suggested_in_words(material),
         retests=retest_views(material),
         methods=_methods(material),
         missing_edits=missing_edits(material),
@@ -81,13 +81,16 @@ def choice_in_words(material: Material) -> str:
     return text + (f" ({rule})" if rule else "") + "." + (f" Note: “{note}”" if note else "")
 
 
-def _suggested(material: Material) -> str:
+def suggested_in_words(material: Material) -> str:
     """That sets of candidates were tried, and what the chosen neurons gave there; "" where they were not."""
     found = material.suggestions
     if found is None or not found["sets"]:
         return ""
     sets, first = found["sets"], found["sets"][0]
-    text = f"{len(sets)} sets of candidates were tried on the select split to help the choice, which is the reviewer's."
+    tried = "1 set of candidates was" if len(sets) == 1 else f"{len(sets)} sets of candidates were"
+    text = f"{tried} tried on the select split to help the choice, which is the reviewer's."
+    if not material.chosen:
+        return text
     same = next((rank for rank, one in enumerate(sets, 1) if set(one["neurons"]) == material.chosen), None)
     if same is not None:
         return f"{text} The chosen set came out {same} of {len(sets)}."

@@ -65,8 +65,9 @@ def test_a_method_from_outside_gets_the_same_loop_and_rule(
         *training, decision_layer, neurons={0: (2,)}, method="halve", settings=settings, validation=validation
     )
     assert torch.equal(made.decision_layer.weight, decision_layer.weight * 0.5)
-    with pytest.raises(SettingsError, match="halve"):
-        register_method("halve", halve)
+    for taken in ("halve", "original", "placebo.halve.0"):
+        with pytest.raises(SettingsError, match=taken):
+            register_method(taken, halve)
 
 
 def refuse(problem: EditProblem, _: EditSettings) -> list[Try]:

@@ -103,6 +103,26 @@ def test_a_refused_set_is_named_with_the_reason(make: Callable[..., EditProblem]
         run(make(), method="picky", candidates=(1,))
 
 
+def test_a_gain_that_is_not_known_comes_after_every_known_one(make: Callable[..., EditProblem]) -> None:
+    def unknown_alone(problem: EditProblem, settings: EditSettings) -> list[Try]:
+        suspected = set(problem.neurons[0]) <= set(CANDIDATES)
+        if len(problem.neurons[0]) == 1 and not suspected:
+            raise EvidenceError("no placebo of one neuron")
+        weight = problem.weight.clone()
+        weight[0] *= -1.0 if suspected and len(problem.neurons[0]) > 1 else 1.0
+        return [Try({}, weight, problem.bias, trained=False)]
+
+    register_method("unknown_alone", unknown_alone)
+    settings = SuggestSettings(method="unknown_alone", placebo_draws=1, most_neurons=2)
+    tolerant = QUICK.model_copy(update={"average_tolerance": 1.0})
+    found = suggest_neurons(make(), CANDIDATES, settings, class_index=0, edit_settings=tolerant, seed=0)
+    gains = [one.auroc_gain for one in found.sets]
+    known = [gain for gain in gains if gain is not None]
+    assert 0 < len(known) < len(gains)
+    assert max(known) < -GAIN_STEP
+    assert gains[: len(known)] == known
+
+
 def test_what_cannot_be_suggested_is_refused(make: Callable[..., EditProblem]) -> None:
     with pytest.raises(SettingsError, match="edits no neurons"):
         run(make(), method="bias")

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from neuroinspect.report import render_page
-from neuroinspect.report.render import STATUS_LABELS, choice_in_words
+from neuroinspect.report.render import STATUS_LABELS, choice_in_words, suggested_in_words
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 NASTY = "<script>alert('boat')</script>"
@@ -164,6 +164,18 @@ def test_the_choice_is_told_in_words(material_of):
     by_rule, by_person = choice_in_words(material_of()), choice_in_words(material_of(auto=False))
     assert "a rule, not by a person (auto: the top 3 insufficient neurons" in by_rule
     assert by_person == "Neurons 12, 31, 44 were chosen by Ada. Note: “They all show water, not the boat.”"
+
+
+def test_what_was_tried_beside_the_choice_is_told_in_words(material_of):
+    def told(*sets, **variant):
+        found = {"sets": [{"neurons": list(neurons)} for neurons in sets]}
+        return suggested_in_words(replace(material_of(**variant), suggestions=found))
+
+    assert told((12, 31, 44), (7,)).endswith("The chosen set came out 1 of 2.")
+    assert told((7,)).startswith("1 set of candidates was tried")
+    assert told((7,)).endswith("First came 7; the chosen set was not among them.")
+    assert "chosen" not in told((7,), status="nothing_found", auto=False)
+    assert suggested_in_words(material_of()) == ""
 
 
 def test_a_rejection_is_told_in_words(material_of):
