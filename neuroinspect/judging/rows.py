@@ -104,10 +104,10 @@ class Judge:
             )
         return found
 
-    def row(self, layers: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-        """Figures of one layer with bootstrap intervals; of several placebo draws their mean, smallest and largest."""
+    def row(self, layers: Sequence[tuple[Tensor, Tensor]], *, placebo: bool = False) -> dict[str, Any]:
+        """Figures of one layer with bootstrap intervals; of the draws of a placebo, be it one, mean, smallest and largest."""
         names = (*COMPARED, "worst_group", "group_weighted_average")
-        if len(layers) == 1:
+        if len(layers) == 1 and not placebo:
             statistics = self._statistics(layers[0])
             row = {name: self._estimate(self._draw(layers[0], name)) if name in statistics else None for name in names}
         else:

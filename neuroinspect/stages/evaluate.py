@@ -151,7 +151,8 @@ def _judge(
     for done, (name, group) in enumerate(layers.items()):
         progress("judging decision layers", done, len(layers))
         known = next(made for key, made in record["methods"].items() if name in (key, key.rpartition(".")[0]))
-        rows.append({"name": name, "kind": known["kind"], "title": known["title"], **judge.row(group)})
+        figures = judge.row(group, placebo=name.startswith("placebo."))
+        rows.append({"name": name, "kind": known["kind"], "title": known["title"], **figures})
     differences = judge.differences(layers, controls=CONTROLS)
     progress("judging decision layers", len(layers), len(layers))
     return {"count": len(judged.targets), "rows": rows, "differences": differences}

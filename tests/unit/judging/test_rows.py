@@ -67,6 +67,11 @@ def test_several_layers_give_their_mean_and_range(identity: Layer) -> None:
     assert [row["low"], row["high"]] == pytest.approx(sorted(alone), abs=1e-6)
 
 
+def test_a_placebo_of_one_draw_is_that_draw_and_no_interval(identity: Layer) -> None:
+    row = Judge(split(), settings=SETTINGS, seed=0).row([identity], placebo=True)
+    assert row["class_auroc"]["low"] == row["class_auroc"]["value"] == row["class_auroc"]["high"]
+
+
 def test_differences_to_oneself_are_zero_and_to_a_worse_layer_positive(identity: Layer) -> None:
     judge = Judge(split(), settings=SETTINGS, seed=0)
     blind = (torch.zeros(3, 3), torch.zeros(3))
