@@ -163,8 +163,9 @@ class _Trial:
         return tuple(sorted({neuron, *(other for other in family if other in self.candidates)}))
 
     def run(self, sets: Iterable[Neurons], kind: Kind) -> list[Neurons]:
-        """Try the sets that were not tried before, as far as the budget goes; returns those that gave a layer."""
-        wanted = [one for one in dict.fromkeys(sets) if one not in self.found and one not in self.refused]
+        """Try the sets that were not tried before, as far as the budget goes; returns all of them that gave a layer."""
+        asked = list(dict.fromkeys(sets))
+        wanted = [one for one in asked if one not in self.found and one not in self.refused]
         wanted = wanted[: self._settings.max_sets - len(self.found) - len(self.refused)]
         self._progress("trying sets of neurons", len(self.found), self._settings.max_sets)
         for one, given in self._edit(wanted).items():
@@ -176,7 +177,7 @@ class _Trial:
             score, original = (Score(each.average, each.worst_class) for each in (given, self.original))
             eligible = is_eligible(score, original, average_tolerance=self._edit_settings.average_tolerance)
             self.found[one] = Suggestion(one, kind, given, gain, eligible)
-        return [one for one in wanted if one in self.found]
+        return [one for one in asked if one in self.found]
 
     def best(self, sets: Sequence[Neurons]) -> Neurons | None:
         """The set that ranks first."""
