@@ -9,9 +9,12 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from neuroinspect.artifacts import RunFolder
+from neuroinspect.chain import run_stage_alone
 from neuroinspect.demo.backbone import BACKBONE_WEIGHTS, scene_net
 from neuroinspect.demo.drawing import BACKGROUNDS, OBJECTS, draw, neutral_scenes
 from neuroinspect.demo.scenario import scene_features, train_decision_layer
+from neuroinspect.settings import load_params
 
 SIZES = {"train": 72, "select": 60, "judge": 60}
 QUICK: dict[str, Any] = {
@@ -65,3 +68,11 @@ def make_project(folder: Path, *, perfect: bool = False) -> Path:
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(params))
     return path
+
+
+def make_diagnosed_project(folder: Path) -> Path:
+    """A project whose run `a` is finished up to diagnose; return the folder."""
+    params = load_params(make_project(folder))
+    for name in ("validate", "extract", "diagnose"):
+        run_stage_alone(name, RunFolder(folder / "runs" / "a"), params)
+    return folder

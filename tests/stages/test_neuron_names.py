@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from neuroinspect.artifacts import RunFolder, read_array, read_table, write_bytes
-from neuroinspect.chain import run_stage_alone
 from neuroinspect.errors import DataError, ModelError, SettingsError
 from neuroinspect.settings import Params, load_params
 from neuroinspect.stages import guide_cache, neuron_names
 from neuroinspect.stages.neuron_names import NAME_COLUMNS, SEARCH_COLUMNS, names_table, naming_material, search_neurons
 from neuroinspect.stages.visualize import visualize
-from tests.tiny import make_project
+from tests.tiny import make_diagnosed_project
 
 DEMO_GUIDE = "neuroinspect.demo.clip:guide"
 
@@ -23,11 +22,7 @@ DEMO_GUIDE = "neuroinspect.demo.clip:guide"
 @pytest.fixture(scope="module")
 def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished diagnose."""
-    folder = tmp_path_factory.mktemp("project")
-    params = load_params(make_project(folder))
-    for name in ("validate", "extract", "diagnose"):
-        run_stage_alone(name, RunFolder(folder / "runs" / "a"), params)
-    return folder
+    return make_diagnosed_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from neuroinspect.artifacts import RunFolder, read_array, read_table, write_json, write_table
-from neuroinspect.chain import run_stage_alone
 from neuroinspect.errors import DataError, SettingsError, StageOrderError
 from neuroinspect.settings import Params, load_params
 from neuroinspect.stages import illusion_cache
@@ -20,7 +19,7 @@ from neuroinspect.stages import visualize as stage
 from neuroinspect.stages.neuron_pictures import folder_name
 from neuroinspect.stages.real_pictures import overlay, top_pictures
 from neuroinspect.stages.visualize import choose_neurons, draw_shard, plan_shards, visualize
-from tests.tiny import make_project
+from tests.tiny import make_diagnosed_project
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,11 +33,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose run `a` has everything visualize needs."""
-    folder = tmp_path_factory.mktemp("project")
-    params = load_params(make_project(folder))
-    for name in ("validate", "extract", "diagnose"):
-        run_stage_alone(name, RunFolder(folder / "runs" / "a"), params)
-    return folder
+    return make_diagnosed_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture
