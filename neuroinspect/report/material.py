@@ -112,7 +112,7 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
         edit=read_json(edit / "edit.json"),
         metrics=read_json(evaluate / "metrics.json"),
         retest=_json(evaluate / "retest.json") or {},
-        suggestions=None if skipped else _suggestions(run),
+        suggestions=None if skipped else suggestions_of(run),
         fingerprint=_first(noted, "fingerprint") or _first(noted, "model"),
         data_version=_first(noted, "data_version"),
         versions=provenance.get("versions") or installed_versions(),
@@ -125,7 +125,12 @@ def read_material(run: RunFolder, params: Params, *, data_root: Path) -> Materia
     )
 
 
-def _suggestions(run: RunFolder) -> dict[str, Any] | None:
+def suggestions_of(run: RunFolder) -> dict[str, Any] | None:
+    """suggest/suggest.json where it was made for the diagnosis that stands, or None.
+
+    Raises:
+        ArtifactError: a file is damaged.
+    """
     found, diagnosis = _json(run.stage("suggest") / "suggest.json"), run.stage_record("diagnose")
     answers = found is not None and diagnosis is not None and found["diagnose"] == diagnosis["inputs_hash"]
     return found if answers else None

@@ -8,18 +8,24 @@ from typing import Any, Final
 import pandas as pd
 
 from neuroinspect.report.material import Material
+from neuroinspect.report.neuron_facts import (
+    DIRECTIONS,
+    VOTES,
+    Fact,
+    Vote,
+    facts_of,
+    known_value,
+    list_of,
+    unreached_note,
+    votes_of,
+    word_of,
+)
 from neuroinspect.report.pictures import InlinePicture, inline_picture
 from neuroinspect.report.words import NOTHING, number, percent
 
 _ILLUSION_SIDE: Final = 256
 _REAL_SIDE: Final = 128
 _MOST_REAL: Final = 6
-_VOTES: Final = (("insufficient", "had it too weak"), ("excessive", "had it too strong"))
-_DIRECTIONS: Final = {
-    "insufficient": "must rise",
-    "excessive": "must fall",
-    "both": "in both lists: must rise in some mistakes, fall in others",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +35,6 @@ class Shown:
     picture: InlinePicture | None
     caption: str
     alt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One figure under a card, with a hint in words."""
-
-    title: str
-    value: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """Part of the mistakes that had the neuron in their top k, in percent for the bar."""
-
-    title: str
-    text: str
-    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +81,11 @@ def ranking(material: Material) -> list[tuple[str, ...]]:
         lines.append(
             (
                 str(row["neuron"]),
-                _word(names.get(row["neuron"], {})) or NOTHING,
+                word_of(names.get(row["neuron"], {})) or NOTHING,
                 "both" if row["direction"] == "both" else str(row["direction"]),
                 str(row["rank"]),
-                *(percent(_known_value(row, f"vote_share_{direction}"), digits=0) for direction, _ in _VOTES),
-                *(number(_known_value(row, name)) for name in ("weight", "probability_ratio", "activation_gap")),
+                *(percent(known_value(row, f"vote_share_{direction}"), digits=0) for direction, _ in VOTES),
+                *(number(known_value(row, name)) for name in ("weight", "probability_ratio", "activation_gap")),
             )
         )
     return lines
@@ -109,11 +97,6 @@ def _names(material: Material) -> dict[int, dict[str, Any]]:
     return {int(line["neuron"]): {str(key): value for key, value in line.items()} for line in lines}
 
 
-def _word(row: Mapping[str, Any]) -> str:
-    name = row.get("text_name")
-    return name if isinstance(name, str) else ""
-
-
 def _known(neurons: pd.DataFrame, row: Mapping[Any, Any]) -> dict[Any, Any]:
     if neurons.empty:
         return {}
@@ -123,22 +106,17 @@ def _known(neurons: pd.DataFrame, row: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def _card(material: Material, row: Mapping[str, Any], folder: Path) -> NeuronCard:
     neuron = int(row["neuron"])
-    shares = {direction: _known_value(row, f"vote_share_{direction}") for direction, _ in _VOTES}
-    in_both = row["direction"] == "both"
-    group = str(row["direction"])
-    if in_both:
-        group = "excessive" if (shares["excessive"] or 0.0) > (shares["insufficient"] or 0.0) else "insufficient"
     return NeuronCard(
         neuron=neuron,
-        group=group,
-        direction=_DIRECTIONS[str(row["direction"])],
-        word=_word(row),
+        group=list_of(row),
+        direction=DIRECTIONS[str(row["direction"])],
+        word=word_of(row),
         chosen=neuron in material.chosen,
         synthetic=_synthetic(row, folder),
         real=_real(material.real, row, folder),
-        votes=_votes(row, shares, group=group, in_both=in_both),
-        facts=_facts(row),
-        unreached=_unreached(row),
+        votes=votes_of(row),
+        facts=facts_of(row),
+        unreached=unreached_note(row),
     )
 
 
@@ -170,63 +148,3 @@ def _real(table: pd.DataFrame, row: Mapping[str, Any], folder: Path) -> tuple[Sh
         alt = f"Real photo of {label}, {told}, activation {fired}, bright where the neuron looks"
         shown.append(Shown(inline_picture(folder / str(photo["picture"]), side=_REAL_SIDE), caption, alt))
     return tuple(shown)
-
-
-def _votes(
-    row: Mapping[str, Any], shares: Mapping[str, float | None], *, group: str, in_both: bool
-) -> tuple[Vote, ...]:
-    votes = []
-    for direction, words in _VOTES:
-        share = shares[direction]
-        if share is None and direction == group:
-            share = _known_value(row, "vote_share")
-        if share is not None and (in_both or direction == group):
-            votes.append(
-                Vote(f"of the mistakes {words}", percent(share, digits=0), round(100 * min(max(share, 0.0), 1.0), 1))
-            )
-    return tuple(votes)
-
-
-def _facts(row: Mapping[str, Any]) -> tuple[Fact, ...]:
-    ratio, p95 = _known_value(row, "probability_ratio"), _known_value(row, "real_p95")
-    facts = [
-        Fact("Weight", number(_known_value(row, "weight")), ""),
-        Fact("Probability ratio", number(ratio), _spoken(ratio)),
-        Fact("Activation gap", number(_known_value(row, "activation_gap")), ""),
-        Fact("Core relevance", number(_known_value(row, "core_relevance")), ""),
-        Fact(
-            "Activation reached",
-            number(_known_value(row, "activation"), digits=2),
-            f"95 % of real photos: under {number(p95, digits=2)}",
-        ),
-        Fact("Word", _worded(row), _next_word(row)),
-        Fact("Text likeness", number(_known_value(row, "guide_similarity")), ""),
-    ]
-    return tuple(fact for fact in facts if fact.value != NOTHING)
-
-
-def _worded(row: Mapping[str, Any]) -> str:
-    score = _known_value(row, "text_name_score")
-    return f"{_word(row)} {number(score, digits=2)}" if _word(row) else NOTHING
-
-
-def _next_word(row: Mapping[str, Any]) -> str:
-    name, score = row.get("runner_up"), _known_value(row, "runner_up_score")
-    return f"then {name} {number(score, digits=2)}" if isinstance(name, str) and name else ""
-
-
-def _spoken(ratio: float | None) -> str:
-    if ratio is None or abs(ratio - 1) < 5e-4:
-        return "speaks neither way"
-    return "speaks for the class" if ratio > 1 else "speaks against it"
-
-
-def _unreached(row: Mapping[str, Any]) -> str:
-    if bool(row.get("reached", True)):
-        return ""
-    return "Not reached: the illusion excites this neuron less than real photos do. Trust the real photos more."
-
-
-def _known_value(row: Mapping[Any, Any], key: str) -> float | None:
-    value = row.get(key)
-    return None if value is None or pd.isna(value) else float(value)

@@ -23,13 +23,13 @@ _PACKAGES: Final = (
     "matplotlib",
     "jinja2",
 )
-_OF_THIS_MACHINE: Final = ("runs", "device")
+_OF_NO_RUN: Final = ("runs", "device", "nightly")  # of this machine, or of what starts runs
 
 
 def settings_without_folders(params: Params) -> dict[str, Any]:
-    """The settings as JSON; of every path only its last part, and nothing that says where the run was made."""
+    """The settings as JSON; of every path only its last part, and nothing that says where or why the run was made."""
     values: dict[str, Any] = _plain(params)
-    for name in _OF_THIS_MACHINE:
+    for name in _OF_NO_RUN:
         values.pop(name, None)
     spec = params.guide.spec
     if spec is not None:

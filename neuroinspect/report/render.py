@@ -78,7 +78,16 @@ def choice_in_words(material: Material) -> str:
         listed = ", ".join(map(str, sorted(material.chosen)))
         neurons, verb = ("Neuron", "was") if len(material.chosen) == 1 else ("Neurons", "were")
         text = f"{neurons} {listed} {verb} chosen by {'a rule, not by a person' if rule else by}"
-    return text + (f" ({rule})" if rule else "") + "." + (f" Note: “{note}”" if note else "")
+    text += (f" ({rule})" if rule else "") + "." + _strength_in_words(material)
+    return text + (f" Note: “{note}”" if note else "")
+
+
+def _strength_in_words(material: Material) -> str:
+    """How far every edit and control went from the original; "" where they went all the way, or there is none."""
+    strength = material.edit.get("strength", 1.0)
+    if strength == 1.0:
+        return ""
+    return f" Strength {strength:g}: every edit and control goes that part of the way from the original decision layer."
 
 
 def suggested_in_words(material: Material) -> str:
@@ -135,7 +144,7 @@ def _methods(material: Material) -> list[tuple[str, str]]:
 
 
 def _facts(material: Material) -> list[tuple[str, str]]:
-    """Model, guide, data and seed."""
+    """Model, guide, data, seed and strength."""
     params, guide = material.params, material.params.guide.spec
     facts = [
         ("Classifier", params.model.spec),
@@ -146,5 +155,6 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ),
         ("Data version", material.data_version),
         ("Seed", str(params.seed)),
+        ("Strength of the edit", f"{material.edit.get('strength', 1.0):g}" if material.chosen else None),
     ]
     return [(name, value) for name, value in facts if value is not None]

@@ -7,6 +7,7 @@ from neuroinspect.settings.edit import EditSettings, EvidenceSettings, ReviewSet
 from neuroinspect.settings.evaluate import EvaluateSettings, ReportSettings
 from neuroinspect.settings.guide import GuideSettings
 from neuroinspect.settings.model import ModelSettings, PreprocessingSettings
+from neuroinspect.settings.nightly import NightlySettings
 from neuroinspect.settings.params import Params, anchor, load_params, parse_params
 from neuroinspect.settings.suggest import SuggestSettings
 from neuroinspect.settings.visualize import IllusionSettings, VisualizeSettings
@@ -23,6 +24,7 @@ __all__ = [
     "GuideSettings",
     "IllusionSettings",
     "ModelSettings",
+    "NightlySettings",
     "Params",
     "PreprocessingSettings",
     "ReportSettings",

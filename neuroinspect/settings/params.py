@@ -14,6 +14,7 @@ from neuroinspect.settings.edit import EditSettings, ReviewSettings
 from neuroinspect.settings.evaluate import EvaluateSettings, ReportSettings
 from neuroinspect.settings.guide import GuideSettings
 from neuroinspect.settings.model import ModelSettings
+from neuroinspect.settings.nightly import NightlySettings
 from neuroinspect.settings.suggest import SuggestSettings
 from neuroinspect.settings.visualize import VisualizeSettings
 
@@ -40,6 +41,7 @@ class Params(Settings):
     edit: EditSettings = EditSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
+    nightly: NightlySettings = NightlySettings()
 
 
 def parse_params(values: Any, *, source: str = "params") -> Params:
