@@ -14,7 +14,9 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from flows.surroundings import surroundings
 from neuroinspect.artifacts import RunFolder, read_json, read_table
+from neuroinspect.nightly import Night
 from neuroinspect.stages.review import read_request
 
 _RANKING = ("rank", "neuron", "direction", "vote_share", "weight", "probability_ratio", "activation_gap")
@@ -48,22 +50,26 @@ def show_ranking(run: RunFolder) -> None:
 
 
 def show_question(run: RunFolder) -> None:
-    """What the reviewer is asked, and the commands that answer."""
+    """What the reviewer is asked, the page where it is answered, and the commands that answer as well."""
     with carry_on("question"):
-        request, folder = read_request(run), shlex.quote(str(run.root))
+        machinery, request, folder = surroundings().machinery, read_request(run), shlex.quote(str(run.root))
+        page = machinery.page_of(request.id)
         shown = ", ".join(str(candidate.neuron) for candidate in request.candidates[:10])
+        served = "" if machinery.page_url is not None else ", while `neuroinspect review serve` runs"
         lines = [
             f"## Which neurons carry what the model should not rely on in {as_text(request.class_name)}?",
             f"{len(request.candidates)} candidates, most voted first: {shown}",
-            "Look at them, decide, and go on:",
+            f"Look at them and decide on the page: [{as_text(page)}](<{page}>){served}",
+            "Or look at them, decide, and go on from a terminal:",
             _block(
                 f"neuroinspect review show --out {folder}",
-                f"neuroinspect review decide --out {folder} --neurons 3,17 --note WHY   # or --reject",
+                f"neuroinspect review decide --out {folder} --neurons 3,17 --note WHY   # or --reject --note WHY",
                 f"neuroinspect run --out {folder}",
             ),
-            f"Request `{request.id[:12]}`; the pictures are in the folder `visualize` of the run.",
+            f"Review `{request.id[:12]}`; the pictures are in the folder `visualize` of the run.",
         ]
         create_markdown_artifact("\n\n".join(lines), key="review", description=as_text(run.root.name))
+        create_link_artifact(page, "review page", key="review-page")
 
 
 def show_outcome(run: RunFolder) -> None:
@@ -75,6 +81,17 @@ def show_outcome(run: RunFolder) -> None:
         create_link_artifact((run.require("report") / "report.html").as_uri(), "report", key="report")
         if (run.root / _DATA_DOCS).exists():
             create_link_artifact((run.root / _DATA_DOCS).as_uri(), "Data Docs", key="data-docs")
+
+
+def show_night(night: Night) -> None:
+    """What a night found in each class, and the page of each review it opened."""
+    with carry_on("night"):
+        page_of = surroundings().machinery.page_of
+        lines = [f"## {as_text(night.date)}, {as_text(night.model)}", "| class | | |\n|---|---|---|"]
+        for one in night.classes:
+            link = "" if one.review is None else f"[review](<{page_of(one.review)}>)"
+            lines[-1] += f"\n| {as_text(one.name)} | {as_text(one.sentence)} | {link} |"
+        create_markdown_artifact("\n\n".join(lines), key="night", description=as_text(night.date))
 
 
 def show_tracked(url: str | None, identifier: str) -> None:

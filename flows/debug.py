@@ -1,25 +1,24 @@
 """The flow up to the review: what is wrong with the model, and which neurons are suspected."""
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from prefect import Task, flow, unmapped
-from prefect.futures import as_completed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect import flow
 
 from flows import tasks
 from flows.messages import kept_messages
 from flows.naming import flow_run_name
+from flows.outages import through_outages
 from flows.progress import reported
+from flows.runner import ShardRunner, shard_runner
 from flows.surroundings import surroundings
-from flows.tasks import configured, do
+from flows.tasks import do
+from flows.threads import torch_threads
 from neuroinspect.artifacts import RunFolder, StageResult
 from neuroinspect.gate import log_decision
-from neuroinspect.machinery import Machinery
 from neuroinspect.settings import Params
-from neuroinspect.stages.visualize import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +38,60 @@ def debug(params: Params, run: str, review: Literal["wait", "auto"] = "wait") ->
         run: the run folder, an absolute path on that machine; finished stages in it are not computed again.
         review: auto decides by rule where no person has; the decision is marked unverified.
     """
-    with kept_messages(), RunFolder(Path(run)).lock():
-        params = do(tasks.resolve, params, run)
-        stages = [do(stage, params, run) for stage in (tasks.validate, tasks.extract, tasks.diagnose)]
-        if stages[-1].summary["status"] == "nothing_to_explain":
-            return Finding("nothing_to_explain", tuple(stages))
-        draw(do(tasks.plan_shards, params, run), params, run)
-        stages += [do(stage, params, run) for stage in (tasks.visualize, tasks.review)]
-        decision = do(tasks.settle, params, run, auto=review == "auto")
-        if decision is None:
-            return Finding("waiting", tuple(stages))
-        log_decision(decision)
+    machinery = surroundings().machinery
+    with (
+        kept_messages(),
+        RunFolder(Path(run)).lock(join=True),
+        torch_threads(machinery.threads),
+        shard_runner(machinery) as runner,
+    ):
+        return through_outages(lambda: _find(runner, params, run, auto=review == "auto"))
+
+
+def _find(runner: ShardRunner, params: Params, run: str, *, auto: bool) -> Finding:
+    """All of it; what is finished is reused."""
+    params = do(tasks.resolve, params, run)
+    stages = [do(tasks.validate, params, run)]
+    extract(runner, params, run)
+    stages += [do(stage, params, run) for stage in (tasks.extract, tasks.diagnose)]
+    if stages[-1].summary["status"] == "nothing_to_explain":
+        return Finding("nothing_to_explain", tuple(stages))
+    draw(runner, params, run)
+    stages += [do(stage, params, run) for stage in (tasks.visualize, tasks.review)]
+    decision = do(tasks.settle, params, run, auto=auto)
+    if decision is None:
+        return Finding("waiting", tuple(stages))
+    log_decision(decision)
     return Finding("decided", tuple(stages))
 
 
-def draw(shards: list[Shard], params: Params, run: str) -> None:
-    """Draw the shards, as many at the same time as the machinery says.
+def extract(runner: ShardRunner, params: Params, run: str) -> None:
+    """Extract the shards of pictures at the same time; where one would follow the other, the stage does it alone.
+
+    Raises:
+        NeuroInspectError: a shard could not be extracted; what is extracted is kept.
+    """
+    if runner.start is None:
+        return
+    shards = do(tasks.plan_extraction, params, run)
+    counts, done = Counter[str](), Counter[str]()
+    for shard in shards:
+        counts[shard.split] += shard.stop - shard.start
+    with reported() as progress:
+        for shard in runner.map(tasks.extract_shard, shards, params, run):
+            done[shard.split] += shard.stop - shard.start
+            progress(f"extract {shard.split}", done[shard.split], counts[shard.split])
+
+
+def draw(runner: ShardRunner, params: Params, run: str) -> None:
+    """Draw the shards of neurons.
 
     Raises:
         NeuroInspectError: a shard could not be drawn; what is drawn is kept.
     """
-    machinery = surroundings().machinery
+    shards = do(tasks.plan_shards, params, run)
     count, done = sum(shard.stop - shard.start for shard in shards), 0
     with reported() as progress:
-        for shard in _one_by_one(shards, params, run) if machinery.workers == 1 else _mapped(shards, params, run):
+        for shard in runner.map(tasks.draw_shard, shards, params, run):
             done += shard.stop - shard.start
             progress("visualize", done, count)
-
-
-def _one_by_one(shards: list[Shard], params: Params, run: str) -> Iterator[Shard]:
-    """In this thread, so that an interrupt stops the work at once and not after a shard."""
-    for shard in shards:
-        do(tasks.draw_shard, params, run, shard)
-        yield shard
-
-
-def _mapped(shards: list[Shard], params: Params, run: str) -> Iterator[Shard]:
-    with shard_runner(surroundings().machinery) as runner:
-        drawing: Task[..., Any] = configured(tasks.draw_shard)
-        futures = list(runner.map(drawing, {"params": unmapped(params), "run": unmapped(run), "shard": shards}))
-        drawn = dict(zip(futures, shards, strict=True))
-        for future in as_completed(futures):
-            future.result()
-            yield drawn[future]
-
-
-def shard_runner(machinery: Machinery) -> TaskRunner[Any]:
-    """What draws several shards at the same time: threads, which share the one model in memory."""
-    return ThreadPoolTaskRunner(max_workers=machinery.workers)

@@ -8,11 +8,16 @@ from prefect import flow
 from flows import tasks
 from flows.messages import kept_messages
 from flows.naming import flow_run_name
+from flows.outages import through_outages
+from flows.surroundings import surroundings
 from flows.tasks import do
+from flows.threads import torch_threads
 from neuroinspect.artifacts import RunFolder
 from neuroinspect.chain import ChainResult, Status, chain_result
-from neuroinspect.errors import StageOrderError
+from neuroinspect.errors import RunFolderError, StageOrderError
 from neuroinspect.settings import Params
+
+_PATIENCE = 60.0  # seconds; a person may be looking at the run while the outbox starts its edit
 
 
 @flow(name="edit", flow_run_name=flow_run_name, persist_result=False)
@@ -24,12 +29,23 @@ def edit(params: Params, run: str) -> ChainResult:
         run: the run folder the debug flow left, an absolute path on the machine that does the work.
     """
     folder = RunFolder(Path(run))
-    with kept_messages(), folder.lock():
-        params = do(tasks.resolve, params, run)
-        status = _status(folder, params)
-        stages = [do(stage, params, run) for stage in (tasks.edit, tasks.evaluate, tasks.report)]
-        tracked = do(tasks.track, params, run)
-        do(tasks.register, params, run, tracked)
+    if not folder.root.is_dir():
+        raise RunFolderError(
+            f"there is no run folder {folder.root} on this machine; bring it back, or let a machine that has it do the edit"
+        )
+    with kept_messages(), folder.lock(join=True, patience=_PATIENCE), torch_threads(surroundings().machinery.threads):
+        return through_outages(lambda: _carry_out(folder, params))
+
+
+def _carry_out(folder: RunFolder, params: Params) -> ChainResult:
+    """All of it; what is finished is reused."""
+    run = str(folder.root)
+    params = do(tasks.resolve, params, run)
+    status = _status(folder, params)
+    stages = [do(stage, params, run) for stage in (tasks.edit, tasks.evaluate, tasks.report)]
+    tracked = do(tasks.track, params, run)
+    registered = do(tasks.register, params, run, tracked)
+    do(tasks.close, run, registered)
     return chain_result(folder, status, stages)
 
 

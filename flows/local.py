@@ -16,10 +16,11 @@ from flows.debug import debug
 from flows.edit import edit
 from flows.messages import quieten_console
 from flows.surroundings import surrounded_by
+from neuroinspect.adapters.prefect_server import CREDENTIALS, reason_of, wants_login
 from neuroinspect.artifacts import RunFolder
 from neuroinspect.chain import ChainResult
 from neuroinspect.errors import OutsideError
-from neuroinspect.machinery import Machinery
+from neuroinspect.machinery import PREFECT_VARIABLE, Machinery, stack_way_out
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 
@@ -41,15 +42,39 @@ def run_locally(
         NeuroInspectError: any stage's or tool's, as it was raised.
     """
     folder = str(run.root.resolve())
-    quieten_console()
-    with _prefect_errors(machinery), surrounded_by(machinery, progress):
-        _wait_for_server()
+    # Held from the first flow to the last: between the two an outbox would take the edit out of our hands.
+    with _in_this_process(machinery, progress), run.lock():
         with _interrupts_kept():
             found = debug(params, folder, review="auto" if auto_review else "wait")
         if found.status == "waiting":
             return ChainResult(run.root, "waiting", found.stages)
         done = edit(params, folder)
     return replace(done, root=run.root, stages=found.stages + done.stages)
+
+
+def edit_locally(run: RunFolder, params: Params, *, machinery: Machinery, progress: Progress = silent) -> ChainResult:
+    """Run the edit flow of a decided run.
+
+    Args:
+        run: the run folder the debug flow left.
+        params: settings of all stages, as the debug flow had them.
+        machinery: where the tools run, as in `run_locally`.
+        progress: is told how far each task is.
+
+    Raises:
+        OutsideError: Prefect's server cannot be reached or started, or a task took too long.
+        NeuroInspectError: any stage's or tool's, as it was raised.
+    """
+    with _in_this_process(machinery, progress):
+        return edit(params, str(run.root.resolve()))
+
+
+@contextmanager
+def _in_this_process(machinery: Machinery, progress: Progress) -> Iterator[None]:
+    quieten_console()
+    with _prefect_errors(machinery), surrounded_by(machinery, progress):
+        _wait_for_server()
+        yield
 
 
 @contextmanager
@@ -96,14 +121,17 @@ def _prefect_errors(machinery: Machinery) -> Iterator[None]:
             "command again, or raise NEUROINSPECT_TASK_TIMEOUT"
         ) from error
     except (httpx.HTTPError, PrefectException) as error:
-        place, way_out = machinery.prefect_url, "start it or correct NEUROINSPECT_PREFECT_URL"
+        place, reason = machinery.prefect_url, reason_of(error)
+        way_out = stack_way_out(machinery, "prefect_url") or "start it or correct NEUROINSPECT_PREFECT_URL"
         if place is None:
             home = os.environ.get("PREFECT_HOME", machinery.prefect_home)
             place, way_out = "a temporary server", f"see that {home} can be written, or move it away"
-        if os.environ.get("PREFECT_API_URL", machinery.prefect_url) != machinery.prefect_url:
-            place = "PREFECT_API_URL"  # goes before our own variable, and may hold a secret
-            way_out = "start it or correct PREFECT_API_URL"
+            reason = f"does not answer ({error or type(error).__name__})"
+        if machinery.prefect_is_named_elsewhere:
+            place = PREFECT_VARIABLE  # may hold a secret
+            way_out, reason = f"start it or correct {PREFECT_VARIABLE}", reason_of(error)
+        if wants_login(error):
+            way_out = CREDENTIALS
         raise OutsideError(
-            f"Prefect at {place} does not answer ({error or type(error).__name__}); {way_out}, or run "
-            "the plain stages with --no-flow. What is finished is kept"
+            f"Prefect at {place} {reason}; {way_out}, or run the plain stages with --no-flow. What is finished is kept"
         ) from error

@@ -4,24 +4,31 @@ Parameters are settings and a folder, never tensors; what a task computes lies i
 crash, goes on where it stopped, and Prefect itself caches nothing.
 """
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows import artifacts
+from flows.messages import kept_messages
+from flows.naming import task_run_name
 from flows.progress import reported
 from flows.surroundings import surroundings
+from flows.threads import torch_threads
 from neuroinspect import chain, gate
 from neuroinspect.artifacts import RunFolder, StageResult
-from neuroinspect.assembly import all_tools
+from neuroinspect.assembly import all_tools, tell_webhook
 from neuroinspect.errors import ArtifactError, MissingToolError, OutsideError
 from neuroinspect.ports import RegisteredVersion, Tools
 from neuroinspect.review import Decision
 from neuroinspect.settings import Params
+from neuroinspect.stages import extract as features
 from neuroinspect.stages import visualize as pictures
 
 P = ParamSpec("P")
@@ -39,7 +46,7 @@ def step(name: str, *tags: Literal["gpu"]) -> Callable[[Callable[P, R]], Task[P,
     """A task as all of ours are. The tag `gpu` marks those that run the network, for a limit on how many do at once."""
     return task(
         name=name,
-        task_run_name=name,
+        task_run_name=task_run_name(name),
         tags=["neuroinspect", *tags],
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -78,9 +85,22 @@ def validate(params: Params, run: str) -> StageResult:
     return _carry_out("validate", params, run)
 
 
+@step("plan_extraction")
+def plan_extraction(params: Params, run: str) -> list[features.Shard]:
+    """The shards of pictures that are not extracted yet."""
+    return features.plan_shards(_folder(run), params)
+
+
+@step("extract_shard", "gpu")
+def extract_shard(params: Params, run: str, shard: features.Shard, threads: int) -> None:
+    """Run the backbone over a few pictures; the stage extract gathers them."""
+    with _shard_of(f"{shard.split} pictures", shard.start, shard.stop, threads):
+        features.extract_shard(_folder(run), params, shard)
+
+
 @step("extract", "gpu")
 def extract(params: Params, run: str) -> StageResult:
-    """Run the backbone over every split, once."""
+    """Run the backbone over every split, once; or gather what the shards extracted."""
     return _carry_out("extract", params, run)
 
 
@@ -99,9 +119,10 @@ def plan_shards(params: Params, run: str) -> list[pictures.Shard]:
 
 
 @step("draw_shard", "gpu")
-def draw_shard(params: Params, run: str, shard: pictures.Shard) -> None:
+def draw_shard(params: Params, run: str, shard: pictures.Shard, threads: int) -> None:
     """Draw a few neurons; the stage visualize gathers them."""
-    pictures.draw_shard(_folder(run), params, shard)
+    with _shard_of("neurons", shard.start, shard.stop, threads):
+        pictures.draw_shard(_folder(run), params, shard)
 
 
 @step("visualize", "gpu")
@@ -115,6 +136,7 @@ def review(params: Params, run: str) -> StageResult:
     """Open the question, in the run folder and in the review store."""
     result = _carry_out("review", params, run)
     artifacts.show_question(_folder(run))
+    tell_webhook(surroundings().machinery)
     return result
 
 
@@ -156,6 +178,21 @@ def track(params: Params, run: str) -> str:
 def register(params: Params, run: str, tracked: str) -> RegisteredVersion | None:
     """Register the recommended model as a candidate; None where the original is recommended."""
     return _needed(_tools().registry).register(_folder(run).root, params, tracked=tracked)
+
+
+@step("close")
+def close(run: str, registered: RegisteredVersion | None) -> None:
+    """Tell the review store what came of the decision."""
+    chain.close_review(_folder(run), _tools(), registered=registered)
+    tell_webhook(surroundings().machinery)
+
+
+@contextmanager
+def _shard_of(what: str, start: int, stop: int, threads: int) -> Iterator[None]:
+    """What a shard needs wherever it is worked on: its threads, and that its messages reach Prefect."""
+    with kept_messages(), torch_threads(threads):
+        yield
+    get_run_logger().info("%s %d to %d on %s, process %d", what, start, stop - 1, socket.gethostname(), os.getpid())
 
 
 def _carry_out(name: str, params: Params, run: str) -> StageResult:
