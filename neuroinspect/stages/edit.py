@@ -21,13 +21,14 @@ from neuroinspect.artifacts import (
 from neuroinspect.editing.comparison import Comparison, compare_edits
 from neuroinspect.editing.edit import Edit, uses_neurons
 from neuroinspect.editing.problem import EditProblem, make_problem
+from neuroinspect.editing.strength import FULL
 from neuroinspect.judging.titles import title_of
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of_run
 from neuroinspect.stages.review import require_decision
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 
 
 def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> StageResult:
@@ -38,13 +39,14 @@ def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> Stag
         ReviewError: the decision answers another finding, or names neurons or classes that do not exist.
     """
     summary = read_json(run.require("diagnose") / "stage.json")["summary"]
-    neurons = {} if summary["status"] == "nothing_to_explain" else _approved_neurons(run, params)
+    neurons, strength = ({}, FULL) if summary["status"] == "nothing_to_explain" else _approved(run, params)
     classifier = classifier_of_run(run, params)
     inputs = {
         "extract": run.upstream_hash("extract"),
         "diagnose": run.upstream_hash("diagnose"),
         "model": classifier.fingerprint,
         "neurons": neurons,
+        "strength": strength,
         "settings": params.edit.model_dump(mode="json"),
         "seed": params.seed,
     }
@@ -55,17 +57,25 @@ def edit(run: RunFolder, params: Params, *, progress: Progress = silent) -> Stag
             return {**kept, "model": classifier.fingerprint}
         problem = _problem(run, classifier.decision_layer, neurons)
         candidates = read_table(run.require("diagnose") / "neurons.parquet")["neuron"].tolist()
-        made = compare_edits(problem, candidates=candidates, settings=params.edit, seed=params.seed, progress=progress)
-        return {**_keep_edits(folder, made, summary), "model": classifier.fingerprint}
+        made = compare_edits(
+            problem,
+            candidates=candidates,
+            settings=params.edit,
+            seed=params.seed,
+            strength=strength,
+            progress=progress,
+        )
+        return {**_keep_edits(folder, made, summary, strength), "model": classifier.fingerprint}
 
     return run_stage(run, "edit", version=STAGE_VERSION, inputs=inputs, compute=compute)
 
 
-def _approved_neurons(run: RunFolder, params: Params) -> dict[str, list[int]]:
-    """In ascending order: in which order they were named must not matter."""
+def _approved(run: RunFolder, params: Params) -> tuple[dict[str, list[int]], float]:
+    """Neurons in ascending order, because in which order they were named must not matter, and the strength of the edit."""
     decision = require_decision(run, params)
-    approved = decision.neurons if decision.verdict == "approved" else {}
-    return {name: sorted(chosen) for name, chosen in approved.items()}
+    if decision.verdict != "approved":
+        return {}, FULL
+    return {name: sorted(chosen) for name, chosen in decision.neurons.items()}, decision.strength
 
 
 def _problem(run: RunFolder, decision_layer: nn.Linear, neurons: Mapping[str, Sequence[int]]) -> EditProblem:
@@ -74,7 +84,7 @@ def _problem(run: RunFolder, decision_layer: nn.Linear, neurons: Mapping[str, Se
     return make_problem(read_split(run, "train"), read_split(run, "select"), decision_layer, neurons=chosen)
 
 
-def _keep_edits(folder: Path, made: Comparison, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+def _keep_edits(folder: Path, made: Comparison, summary: Mapping[str, Any], strength: float) -> Mapping[str, Any]:
     layers = {"original": made.original, **{name: one.decision_layer for name, one in made.edits.items()}}
     write_layers(folder, layers, recommended=made.recommended)
     write_json(
@@ -83,6 +93,7 @@ def _keep_edits(folder: Path, made: Comparison, summary: Mapping[str, Any]) -> M
             "class": summary["class"],
             "class_index": summary["class_index"],
             "neurons": sorted(made.chosen),
+            "strength": strength,
             "family": list(made.family),
             "recommended": made.recommended,
             "refused": dict(made.refused),
@@ -147,6 +158,7 @@ def _keep_original(folder: Path, decision_layer: nn.Linear, summary: Mapping[str
             "class": summary["class"],
             "class_index": summary["class_index"],
             "neurons": [],
+            "strength": FULL,
             "family": [],
             "recommended": "original",
             "refused": {},

@@ -81,14 +81,14 @@ def _evaluate(folder: Path, run: RunFolder, params: Params, *, progress: Progres
     classes = read_json(run.require("extract") / "performance.json")["classes"]
     # a perfect classifier has no class to debug; its figures are given for the first class
     class_index = int(record["class_index"] or 0)
-    cue = cue_group(samples["train"]["target"].to_numpy(), _groups(samples["train"]), class_index=class_index)
+    cue = cue_group(samples["train"]["target"].to_numpy(), groups_of(samples["train"]), class_index=class_index)
     splits: dict[str, Any] = {}
     for split in ("judge", "test"):
         if split in samples:
             judged = JudgedSplit(
                 features=torch.from_numpy(read_array(run.stage("extract") / f"features.{split}.npy")),
                 targets=samples[split]["target"].to_numpy(np.int64),
-                groups=_groups(samples[split]),
+                groups=groups_of(samples[split]),
                 class_names=classes,
                 class_index=class_index,
                 cue=cue,
@@ -220,12 +220,13 @@ def _samples(run: RunFolder, split: str) -> pd.DataFrame:
     return read_table(run.require("extract") / f"samples.{split}.parquet")
 
 
-def _groups(samples: pd.DataFrame) -> list[str | None]:
+def groups_of(samples: pd.DataFrame) -> list[str | None]:
+    """Attribute of each sample, None where unknown."""
     return [None if pd.isna(group) else str(group) for group in samples["group"]]
 
 
 def _cell_sizes(samples: pd.DataFrame) -> dict[tuple[int, str], int]:
-    cells = zip(samples["target"], _groups(samples), strict=True)
+    cells = zip(samples["target"], groups_of(samples), strict=True)
     return dict(Counter((int(target), group) for target, group in cells if group is not None))
 
 

@@ -18,7 +18,7 @@ def classifier_of(params: Params) -> Classifier:
     Raises:
         ModelError: it cannot be loaded or used.
     """
-    return _classifier(params.model, params.device)
+    return _classifier(params.model, params.device, _stamp(params.model.weights))
 
 
 def classifier_of_run(run: RunFolder, params: Params) -> Classifier:
@@ -65,8 +65,16 @@ def load_described(model: ModelSettings, *, device: str | None) -> Classifier:
 
 
 @lru_cache(maxsize=2)
-def _classifier(model: ModelSettings, device: str | None) -> Classifier:
+def _classifier(model: ModelSettings, device: str | None, stamp: tuple[int, ...]) -> Classifier:  # noqa: ARG001 (of the cache)
     return load_described(model, device=device)
+
+
+def _stamp(weights: Path | None) -> tuple[int, ...]:
+    """Differs once a file of weights was written again: a process that lives for days must not go on with the old ones."""
+    if weights is None or not weights.exists():
+        return ()
+    found = weights.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=2)

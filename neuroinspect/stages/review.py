@@ -11,7 +11,7 @@ from neuroinspect.artifacts import (
     run_stage,
     write_json,
 )
-from neuroinspect.errors import ReviewConflictError, ReviewError, StageOrderError
+from neuroinspect.errors import ReviewConflictError, ReviewError, ReviewOutdatedError, StageOrderError
 from neuroinspect.ports import Progress, silent
 from neuroinspect.review import Candidate, Decision, ReviewRequest, open_request, parse_decision, parse_request
 from neuroinspect.settings import Params
@@ -30,7 +30,7 @@ def review(run: RunFolder, params: Params, *, progress: Progress = silent) -> St
         ReviewError: diagnose found no mistakes, so there is nothing to ask.
         RunFolderError: the folder cannot be written.
     """
-    request = _request(run, params)
+    request = current_request(run, params)
     progress("review", 0, 1)
 
     def compute(folder: Path) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def require_decision(run: RunFolder, params: Params) -> Decision:
 
     Raises:
         StageOrderError: the question has not been opened, or nobody has decided yet.
-        ReviewError: the decision answers another question: the model, the data or the finding changed since.
+        ReviewOutdatedError: the decision answers another question: the model, the data or the finding changed since.
     """
     run.require("review")
-    request, decision = _request(run, params), read_decision(run)
+    request, decision = current_request(run, params), read_decision(run)
     if decision is None:
         raise StageOrderError(f"{run.root} waits for a decision; run `neuroinspect review decide` first")
     check_answers(decision, request)
@@ -89,16 +89,14 @@ def save_decision(run: RunFolder, decision: Decision, *, replace: bool = False) 
         replace: take the place of an earlier decision.
 
     Raises:
-        ReviewError: it answers another request.
+        ReviewOutdatedError: it answers another request.
         ReviewConflictError: there is another decision already.
         RunFolderError: the folder cannot be written.
     """
     check_answers(decision, read_request(run))
     standing = None if replace else read_decision(run)
     if standing is not None and standing != decision:
-        raise ReviewConflictError(
-            f"this request is already {standing.verdict} by {standing.by}; --replace changes that"
-        )
+        raise ReviewConflictError(f"this review is already {standing.verdict} by {standing.by}; --replace changes that")
     write_json(run.stage("review") / "decision.json", decision.record())
 
 
@@ -106,16 +104,23 @@ def check_answers(decision: Decision, request: ReviewRequest) -> None:
     """Refuse a decision on another question.
 
     Raises:
-        ReviewError: it answers another request.
+        ReviewOutdatedError: it answers another request.
     """
     if decision.request != request.id:
-        raise ReviewError(
-            f"the decision answers request {decision.request[:12]}, this run asks {request.id[:12]}: the model, the "
+        raise ReviewOutdatedError(
+            f"the decision answers review {decision.request[:12]}, this run asks {request.id[:12]}: the model, the "
             "data or the candidates changed. Look at the new request and decide again"
         )
 
 
-def _request(run: RunFolder, params: Params) -> ReviewRequest:
+def current_request(run: RunFolder, params: Params) -> ReviewRequest:
+    """The question that the diagnosis of a run asks now.
+
+    Raises:
+        StageOrderError: diagnose has not run.
+        ReviewError: diagnose found no mistakes.
+        ModelError: the classifier cannot be loaded.
+    """
     folder = run.require("diagnose")
     summary = read_json(folder / "stage.json")["summary"]
     if summary["status"] == "nothing_to_explain":
@@ -133,6 +138,26 @@ def _request(run: RunFolder, params: Params) -> ReviewRequest:
         # Not the version of the data's keeper: to keep the same pictures under a version must not ask the question again.
         data_version=f"manifest:{manifest_version(run)}",
     )
+
+
+def require_current(run: RunFolder, params: Params, request: ReviewRequest) -> None:
+    """Refuse to answer a question that the run no longer asks.
+
+    Raises:
+        ReviewOutdatedError: the model, the data or the finding changed since, or the run folder is gone.
+        ModelError: the classifier cannot be loaded.
+    """
+    try:
+        current = current_request(run, params)
+    except (StageOrderError, ReviewError) as error:
+        raise ReviewOutdatedError(
+            f"{run.root} no longer asks this question ({error}); `neuroinspect run` asks again"
+        ) from error
+    if current.id != request.id:
+        raise ReviewOutdatedError(
+            f"{run.root} asks review {current.id[:12]} now and no longer {request.id[:12]}: the model, the data or the "
+            "candidates changed since. `neuroinspect review show` opens the new request; look at it and decide again"
+        )
 
 
 def manifest_version(run: RunFolder) -> str:

@@ -41,16 +41,12 @@ def suggest(run: RunFolder, params: Params, *, progress: Progress = silent) -> S
     }
 
     def compute(folder: Path) -> Mapping[str, Any]:
-        neurons = read_table(diagnosis / "neurons.parquet").sort_values(
-            ["vote_share", "neuron"], ascending=[False, True]
-        )
-        insufficient = neurons["direction"] != "excessive"
         problem = make_problem(
             read_split(run, "train"), read_split(run, "select"), classifier.decision_layer, neurons={}
         )
         found = suggest_neurons(
             problem,
-            [int(neuron) for part in (insufficient, ~insufficient) for neuron in neurons[part]["neuron"]],
+            read_candidates(run),
             params.suggest,
             class_index=summary["class_index"],
             edit_settings=params.edit,
@@ -62,6 +58,19 @@ def suggest(run: RunFolder, params: Params, *, progress: Progress = silent) -> S
         return {"class": summary["class"], "sets": len(found.sets), "refused": len(found.refused)}
 
     return run_stage(run, "suggest", version=STAGE_VERSION, inputs=inputs, compute=compute)
+
+
+def read_candidates(run: RunFolder) -> list[int]:
+    """Neurons the diagnosis named: insufficient ones first, the most voted first.
+
+    Raises:
+        StageOrderError: diagnose has not run.
+        ArtifactError: its table is missing or damaged.
+    """
+    table = read_table(run.require("diagnose") / "neurons.parquet")
+    neurons = table.sort_values(["vote_share", "neuron"], ascending=[False, True])
+    insufficient = neurons["direction"] != "excessive"
+    return [int(neuron) for part in (insufficient, ~insufficient) for neuron in neurons[part]["neuron"]]
 
 
 def _record(found: Suggestions) -> dict[str, Any]:
