@@ -1,7 +1,7 @@
 # Two commands on a bare machine (Python 3.11 to 3.13, make, git):  make demo  and  make test.
 # PYTHON=... chooses the interpreter; without it the first of python3.11, 3.12 and 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce test check format install
+.PHONY: help demo reproduce test check format install system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make demo       debug a classifier with a planted flaw, end to end, and write a report"
 	@echo "make test       run the tests"
+	@echo "make system     install by apt what some tests need of the system: a browser, PostgreSQL; not root: print the line"
 	@echo "make check      formatting, lint, types, layers (what CI runs before the tests)"
 	@echo "make format     format the code and mend what the linter can"
 	@echo "make reproduce  the demo's figures by DVC, into runs/dvc; only what changed is computed"
@@ -28,6 +29,10 @@ reproduce: $(STAMP)
 # One thread in each of the two test processes: more would only fight for the same cores.
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+# Without it the tests that need a browser or PostgreSQL are skipped.
+system:
+	@tests/system.sh
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

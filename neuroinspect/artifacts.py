@@ -9,10 +9,12 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +31,8 @@ from neuroinspect.errors import ArtifactError, RunFolderError, RunLockedError, S
 SCHEMA_VERSION = 1
 STAGES = ("validate", "extract", "diagnose", "visualize", "review", "edit", "evaluate", "report")
 _TEMPORARY = ".tmp"
+_GLANCE = 0.2  # seconds; somebody who only looks whether the folder is held holds it for less
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +63,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def _write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    # Not by the pid alone: containers that share a mount have the same ones.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -203,23 +208,56 @@ class RunFolder:
         """Folder a stage is computed in until it is complete."""
         return self.root / ".partial" / f"{name}-{inputs_hash[:16]}"
 
+    def is_held(self) -> bool | None:
+        """Whether some process works in the run folder now; None where the folder cannot be reached from here.
+
+        The kernel frees it when that process ends, however it does.
+        """
+        if not self.root.is_dir():
+            return None
+        try:
+            if not (self.root / ".lock").exists():
+                return False
+            with FileLock(self.root / ".lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return None
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, join: bool = False, patience: float = _GLANCE) -> Iterator[None]:
         """Hold the run folder for this process.
+
+        Args:
+            join: inside another lock of the same thread, take part in that one; for a flow that is called by a holder.
+            patience: seconds to wait for another process; the least is what looking whether a folder is held may take.
 
         Raises:
             RunLockedError: another process holds it; the message names its host and pid.
             RunFolderError: the folder cannot be written.
         """
+        root = self.root.resolve()
+        if join and root in _held.get():
+            yield
+            return
+        with self._locked(patience):
+            token = _held.set(_held.get() | {root})
+            try:
+                yield
+            finally:
+                _held.reset(token)
+
+    @contextmanager
+    def _locked(self, patience: float) -> Iterator[None]:
         holder = self.root / ".holder"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.root / ".lock", timeout=0)
+            lock = FileLock(self.root / ".lock", timeout=patience)
             lock.acquire()
         except Timeout as error:
-            who = holder.read_text() if holder.exists() else "another process"
             raise RunLockedError(
-                f"{self.root} is in use by {who}; wait for it, or choose another run with --out"
+                f"{self.root} is in use by {_who(holder)}; wait for it, or choose another run with --out"
             ) from error
         except OSError as error:
             raise RunFolderError(
@@ -232,6 +270,13 @@ class RunFolder:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+def _who(holder: Path) -> str:
+    try:
+        return holder.read_text()
+    except OSError:  # it has just been let go, or was only looked at
+        return "another process"
 
 
 def stage_hash(stage: str, *, version: int, inputs: Mapping[str, Any]) -> str:
@@ -272,10 +317,22 @@ def run_stage(
         log.info("%s: computing", stage)
         summary = compute(partial)
         for leftover in list(partial.rglob(f".*{_TEMPORARY}")):  # of a process killed while it wrote
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # its writer may be at work yet, in a try that was given up
         write_json(
             partial / "stage.json", {"stage": stage, "inputs_hash": inputs_hash, "version": version, "summary": summary}
         )
+    make_final(run, stage, partial)
+    log.info("%s: %s", stage, "reused" if adopted else "computed")
+    return StageResult(stage, final, inputs_hash, summary, reused=adopted)
+
+
+def make_final(run: RunFolder, stage: str, partial: Path) -> None:
+    """Let a stage that is whole in its partial folder take its place, and that of an outdated one; other begun ones go.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    final = run.stage(stage)
     try:
         if final.exists():
             outdated = run.root / ".partial" / f"{stage}-outdated"
@@ -286,5 +343,3 @@ def run_stage(
         raise RunFolderError(f"cannot write the run folder {run.root}: {error.strerror or error}") from error
     for leftover in (run.root / ".partial").glob(f"{stage}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    log.info("%s: %s", stage, "reused" if adopted else "computed")
-    return StageResult(stage, final, inputs_hash, summary, reused=adopted)

@@ -3,16 +3,33 @@
 An adapter imports its tool when it is used, so assembling costs nothing.
 """
 
+import logging
+import os
+from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from neuroinspect.errors import MissingToolError
+from neuroinspect.errors import MissingToolError, NeuroInspectError
 from neuroinspect.machinery import Machinery
-from neuroinspect.ports import EditDispatcher, Tools
+from neuroinspect.outbox import Outbox
+from neuroinspect.ports import Tools
+from neuroinspect.promotion import CHAMPION, PREVIOUS, Policy, Promotions, load_policy
+from neuroinspect.review import ReviewBook
+from neuroinspect.rounds import Rounds
+from neuroinspect.settings import Params
 
 if TYPE_CHECKING:
+    from neuroinspect.adapters.mlflow_history import MlflowHistory
+    from neuroinspect.adapters.prefect_lost_runs import LostRuns
+    from neuroinspect.adapters.sql_reviewers import SqlReviewers
     from neuroinspect.adapters.sql_reviews import SqlReviews
+    from neuroinspect.adapters.webhook import Webhook
 
+_WEB = ("fastapi", "uvicorn", "itsdangerous", "python_multipart")
+_TEAM = ("supervisor",)
+_ALIASES_EVERY = 30.0  # seconds
+log = logging.getLogger(__name__)
 _PIPELINE = ("prefect", "mlflow", "dvc", "great_expectations", "sqlalchemy")
 
 
@@ -58,14 +75,13 @@ def all_tools(machinery: Machinery) -> Tools:
     from neuroinspect.adapters.gx_validator import GxValidator
     from neuroinspect.adapters.mlflow_registry import MlflowRegistry
     from neuroinspect.adapters.mlflow_tracker import MlflowTracker
-    from neuroinspect.adapters.sql_reviews import SqlReviews
 
     return Tools(
         revisions=DvcRevision(),
         validator=GxValidator(),
-        reviews=SqlReviews(machinery.review_store),
+        reviews=_sql_reviews(machinery),
         tracker=MlflowTracker(machinery),
-        registry=MlflowRegistry(machinery),
+        registry=MlflowRegistry(machinery, settle=partial(settle_before_resolving, machinery)),
     )
 
 
@@ -78,16 +94,223 @@ def review_store(machinery: Machinery) -> "SqlReviews | None":
     if not pipeline_is_installed():
         _refuse_to_ignore(machinery, "review_url")
         return None
+    return _sql_reviews(machinery)
+
+
+def needed_review_store(machinery: Machinery) -> "SqlReviews":
+    """The review store, for a command that is nothing without it.
+
+    Raises:
+        MissingToolError: the extra `pipeline` is not installed.
+    """
+    missing = _missing()
+    if missing:
+        raise MissingToolError(
+            f"the review store needs {', '.join(missing)}, which is not installed; pip install 'neuroinspect[pipeline]'. "
+            "Without it `review show` and `review decide` work with the run folder alone"
+        )
+    return _sql_reviews(machinery)
+
+
+def _sql_reviews(machinery: Machinery) -> "SqlReviews":
     from neuroinspect.adapters.sql_reviews import SqlReviews
 
-    return SqlReviews(machinery.review_store)
+    days = machinery.review_expiry_days
+    return SqlReviews(
+        machinery.review_store,
+        expires_after=None if days is None else timedelta(days=days),
+        notices=machinery.webhook_url is not None,
+    )
 
 
-def edit_dispatcher(machinery: Machinery, store: "SqlReviews") -> EditDispatcher:
-    """What starts the edit of a review that the store holds as approved."""
-    from neuroinspect.adapters.prefect_dispatch import PrefectDispatch
+def promotions(machinery: Machinery) -> Promotions:
+    """What promotes and rolls back: the trail in the review store, versions and aliases in MLflow, the policy of the project.
 
-    return PrefectDispatch(store, machinery)
+    Raises:
+        MissingToolError: the extra `pipeline` is not installed.
+        SettingsError: the policy cannot be read.
+    """
+    missing = _missing()
+    if missing:
+        raise MissingToolError(
+            f"promotion needs {', '.join(missing)}, which is not installed; pip install 'neuroinspect[pipeline]'"
+        )
+    return _promotions(machinery, load_policy(machinery.promotion_policy))
+
+
+def _promotions(machinery: Machinery, policy: Policy) -> Promotions:
+    machinery.enter()
+    from neuroinspect.adapters.mlflow_promotion import MlflowShelf
+    from neuroinspect.adapters.sql_promotions import SqlPromotions
+
+    return Promotions(SqlPromotions(machinery.review_store), MlflowShelf(machinery), policy)
+
+
+def alias_rounds(machinery: Machinery) -> Rounds:
+    """Rounds in which MLflow's aliases follow the trails of promotions, for a process that needs the review store."""
+    desk = _promotions(machinery, Policy())  # nothing is judged
+    return Rounds("aliases", desk.settle_all, every=_ALIASES_EVERY)
+
+
+def settle_before_resolving(machinery: Machinery, uri: str) -> None:
+    """Let the aliases of a model follow its trail before one of them is asked for; what stands in the way is logged."""
+    name, _, alias = uri.partition(":/")[2].partition("@")
+    if alias in (CHAMPION, PREVIOUS) and not _missing():
+        try:
+            _promotions(machinery, Policy()).settle(name)
+        except NeuroInspectError as error:
+            log.warning("%s is what MLflow says, whatever the trail of promotions does: %s", uri, error)
+
+
+def registered_name(params: Params) -> str:
+    """What the model that params name is called in the registry."""
+    from neuroinspect.adapters.mlflow_store import model_name
+
+    weights = None if params.model.weights is None else params.model.weights.name
+    return model_name(spec=params.model.spec, weights=weights, origin=params.model.origin)
+
+
+def webhook(machinery: Machinery, store: ReviewBook) -> "Webhook | None":
+    """What tells the address of the user's choice what happens to reviews; None where none is named."""
+    if machinery.webhook_url is None:
+        return None
+    from neuroinspect.adapters.sql_notices import SqlNotices
+    from neuroinspect.adapters.webhook import Webhook
+
+    return Webhook(
+        machinery.webhook_url.get_secret_value(),
+        book=store,
+        notices=SqlNotices(machinery.review_store),
+        page_of=machinery.page_of,
+        private=machinery.webhook_private,
+    )
+
+
+def tell_webhook(machinery: Machinery) -> None:
+    """Send what is to be told now, where an address is named; what goes wrong is logged and is tried again by others."""
+    store = review_store(machinery)
+    hook = None if store is None else webhook(machinery, store)
+    if hook is not None:
+        hook.send_due()
+
+
+def reviewers(machinery: Machinery) -> "SqlReviewers":
+    """The reviewers' tokens, which lie in the review store.
+
+    Raises:
+        MissingToolError: the extra `pipeline` is not installed.
+    """
+    needed_review_store(machinery)
+    from neuroinspect.adapters.sql_reviewers import SqlReviewers
+
+    return SqlReviewers(machinery.review_store)
+
+
+def page_is_installed() -> bool:
+    """Whether the extra `web`, and `pipeline` with it, is there."""
+    return not _missing(*_PIPELINE, *_WEB)
+
+
+def refuse_missing_page() -> None:
+    """Say what the review page lacks.
+
+    Raises:
+        MissingToolError: the extra `web` is not installed.
+    """
+    missing = _missing(*_PIPELINE, *_WEB)
+    if missing:
+        raise MissingToolError(
+            f"the review page needs {', '.join(missing)}, which is not installed; pip install 'neuroinspect[web]'"
+        )
+
+
+def stack_is_installed() -> bool:
+    """Whether the extra `team` is there."""
+    return not _missing(*_PIPELINE, *_WEB, *_TEAM)
+
+
+def refuse_missing_stack() -> None:
+    """Say what the servers of a team on this machine lack.
+
+    Raises:
+        MissingToolError: the extra `team` is not installed.
+    """
+    missing = _missing(*_PIPELINE, *_WEB, *_TEAM)
+    if missing:
+        raise MissingToolError(
+            f"the servers need {', '.join(missing)}, which is not installed; pip install 'neuroinspect[team]'"
+        )
+
+
+def prepare_mlflow(machinery: Machinery) -> None:
+    """Make the local database of MLflow whole, before a server opens it; nothing where another one is named."""
+    if machinery.mlflow_url is None and "MLFLOW_BACKEND_STORE_URI" not in os.environ:
+        from neuroinspect.adapters.mlflow_store import make_database
+
+        make_database(machinery)
+
+
+def outbox(machinery: Machinery, store: ReviewBook) -> Outbox:
+    """What brings the decisions of a store to their edits: on the Prefect server that is named, otherwise on this machine."""
+    found = server_outbox(machinery, store)
+    if found is not None:
+        return found
+    from neuroinspect.adapters.local_edits import LocalEdits
+
+    return Outbox(store, LocalEdits(machinery))
+
+
+def server_outbox(machinery: Machinery, store: ReviewBook) -> Outbox | None:
+    """What brings decisions to their edits on a Prefect server; None where none is named."""
+    url = machinery.prefect_api
+    if url is None:
+        return None
+    from neuroinspect.adapters.prefect_dispatch import PrefectEdits
+
+    return Outbox(store, PrefectEdits(machinery, url))
+
+
+def lost_runs(machinery: Machinery) -> "LostRuns | None":
+    """What lets killed runs go on, on a Prefect server; None where none is named."""
+    url = machinery.prefect_api
+    if url is None:
+        return None
+    from neuroinspect.adapters.prefect_lost_runs import LostRuns
+
+    return LostRuns(machinery, url)
+
+
+def night_history(machinery: Machinery) -> "MlflowHistory":
+    """The nights that were kept of each model.
+
+    Raises:
+        MissingToolError: MLflow is not installed.
+    """
+    if find_spec("mlflow") is None:
+        raise MissingToolError(
+            "the nights are kept in MLflow, which is not installed; pip install 'neuroinspect[pipeline]'"
+        )
+    machinery.enter()
+    from neuroinspect.adapters.mlflow_history import MlflowHistory
+
+    return MlflowHistory(machinery)
+
+
+def model_line(machinery: Machinery, origin: str | None) -> tuple[str, ...]:
+    """Fingerprints of the models that a version of the registry was edited from, the nearest first.
+
+    Args:
+        machinery: says which registry it is.
+        origin: `models:/NAME/VERSION`; None for a model that no registry keeps.
+
+    Raises:
+        OutsideError: the registry cannot be reached.
+    """
+    if origin is None:
+        return ()
+    from neuroinspect.adapters.mlflow_lineage import ancestors_of
+
+    return ancestors_of(machinery, origin)
 
 
 def plain_tools(machinery: Machinery) -> Tools:
@@ -101,12 +324,12 @@ def plain_tools(machinery: Machinery) -> Tools:
     if find_spec("mlflow") is not None:
         from neuroinspect.adapters.mlflow_registry import MlflowRegistry
 
-        registry = MlflowRegistry(machinery)
+        registry = MlflowRegistry(machinery, settle=partial(settle_before_resolving, machinery))
     return Tools(revisions=revisions, registry=registry)
 
 
-def _missing() -> list[str]:
-    return [name for name in _PIPELINE if find_spec(name) is None]
+def _missing(*names: str) -> list[str]:
+    return [name for name in names or _PIPELINE if find_spec(name) is None]
 
 
 def _refuse_to_ignore(machinery: Machinery, *fields: str) -> None:

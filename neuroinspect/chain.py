@@ -17,11 +17,11 @@ from neuroinspect.artifacts import RunFolder, StageResult, read_json, write_json
 from neuroinspect.dataset import data_root
 from neuroinspect.editing.edit import method_tries
 from neuroinspect.errors import SettingsError
-from neuroinspect.gate import log_decision, settle_review
-from neuroinspect.ports import Progress, Tools, silent
+from neuroinspect.gate import kept_settings, log_decision, settle_review
+from neuroinspect.ports import Progress, RegisteredVersion, Tools, silent
 from neuroinspect.settings import Params
 from neuroinspect.stages.models import classifier_of
-from neuroinspect.stages.review import manifest_version, read_request
+from neuroinspect.stages.review import manifest_version, read_decision, read_request
 from neuroinspect.wordlists import templates_of, words_of
 
 REGISTERED = "models:/"
@@ -91,7 +91,27 @@ def run_chain(
         finished += [
             carry_out(name, run, params, tools=tools, progress=progress) for name in ("edit", "evaluate", "report")
         ]
+        close_review(run, tools)
     return chain_result(run, status, finished)
+
+
+def close_review(run: RunFolder, tools: Tools, *, registered: RegisteredVersion | None = None) -> None:
+    """Tell the review store what came of the decision of a run that has its report; nothing where there was none to take.
+
+    Args:
+        run: with its report.
+        tools: with the review store.
+        registered: the version the edited model is kept as; None where it is not.
+
+    Raises:
+        ArtifactError: the decision or metrics.json is damaged.
+        OutsideError: the store cannot be reached.
+    """
+    decision = read_decision(run)
+    if tools.reviews is not None and decision is not None:
+        verdict = read_json(run.stage("evaluate") / "metrics.json")["verdict"]["sentence"]
+        kept = "" if registered is None else f" Registered as {registered.uri}."
+        tools.reviews.finish(decision.record(), run=run.root, outcome=f"{verdict}{kept}")
 
 
 def chain_result(run: RunFolder, status: Status, finished: Sequence[StageResult]) -> ChainResult:
@@ -132,7 +152,7 @@ def with_resolved_model(params: Params, tools: Tools, *, run: RunFolder | None =
         ModelSpecError: the registry does not have it.
     """
     if not params.model.spec.startswith(REGISTERED):
-        return params
+        return _brought_again(params, tools)
     if tools.registry is None:
         raise SettingsError(
             f"model.spec {params.model.spec} is in a registry, and mlflow is not installed; pip install 'neuroinspect[pipeline]'"
@@ -148,6 +168,14 @@ def with_resolved_model(params: Params, tools: Tools, *, run: RunFolder | None =
         )
         model = tools.registry.resolve(began)
     return params.model_copy(update={"model": model})
+
+
+def _brought_again(params: Params, tools: Tools) -> Params:
+    """Params that another machine resolved, with the model brought here: an edit need not run where the debug flow did."""
+    model = params.model
+    if model.origin is None or model.weights is None or model.weights.exists() or tools.registry is None:
+        return params
+    return params.model_copy(update={"model": tools.registry.resolve(model.origin)})
 
 
 def _version_of_run(run: RunFolder, spec: str) -> str | None:
@@ -199,7 +227,7 @@ def carry_out(
     if name in _CHECKED and tools.validator is not None:
         tools.validator.check(run.root, name, params.checks)
     if name == "review" and tools.reviews is not None:
-        tools.reviews.open(read_request(run).record(), run=run.root)
+        tools.reviews.open(read_request(run).record(), run=run.root, params=kept_settings(params))
     return result
 
 

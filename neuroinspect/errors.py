@@ -14,8 +14,21 @@ NeuroInspectError
 │   ├── RunLockedError                 another process works in the same run folder
 │   └── ArtifactError                  a file of the run folder is missing or damaged
 ├── StageOrderError     (RuntimeError) a stage was asked for before the stage it needs
-├── ReviewError         (ValueError)   a decision that the review rules refuse
-│   └── ReviewConflictError            somebody else decided first
+├── ReviewError         (ValueError)   an answer that the review rules refuse
+│   ├── UnknownReviewError             there is no such review
+│   ├── ReviewConflictError            somebody else decided first
+│   │   └── SelectionChangedError      somebody else judged neurons since the reviewer looked
+│   ├── ReviewExpiredError             it was not answered in time
+│   └── ReviewOutdatedError            the model, the data or the finding changed since it was asked
+├── PatchError          (ValueError)   a patch is damaged, or belongs to another model
+│   └── SignatureError                 it is not signed by a key that is trusted
+├── PromotionError      (ValueError)   a version cannot come to serve
+│   ├── PromotionRefusedError          a rule of the promotion policy does not hold
+│   └── PromotionConflictError         another version came to serve meanwhile
+├── AccessError         (PermissionError) somebody asks who is not known, or from where we do not answer
+│   └── LoginNeededError               nobody is logged in
+├── BusyError           (RuntimeError) too much waits already; the same later may do
+├── NightlyError        (RuntimeError) a class of a nightly run could not be debugged
 ├── MissingToolError    (RuntimeError) a package that this needs is not installed
 └── OutsideError        (RuntimeError) a tool outside (Prefect, MLflow, a database) cannot be reached or refuses
 
@@ -80,11 +93,63 @@ class StageOrderError(NeuroInspectError, RuntimeError):
 
 
 class ReviewError(NeuroInspectError, ValueError):
-    """A decision that the review rules refuse."""
+    """An answer that the review rules refuse."""
+
+
+class UnknownReviewError(ReviewError):
+    """There is no such review."""
 
 
 class ReviewConflictError(ReviewError):
     """Somebody else decided first."""
+
+
+class SelectionChangedError(ReviewConflictError):
+    """Somebody else judged neurons since the reviewer looked."""
+
+
+class ReviewExpiredError(ReviewError):
+    """The review was not answered in time."""
+
+
+class ReviewOutdatedError(ReviewError):
+    """The model, the data or the finding changed since the question was asked."""
+
+
+class PatchError(NeuroInspectError, ValueError):
+    """A patch is damaged, or belongs to another model."""
+
+
+class SignatureError(PatchError):
+    """A patch is not signed by a key that is trusted."""
+
+
+class PromotionError(NeuroInspectError, ValueError):
+    """A version of a model cannot come to serve."""
+
+
+class PromotionRefusedError(PromotionError):
+    """A rule of the promotion policy does not hold."""
+
+
+class PromotionConflictError(PromotionError):
+    """Another version came to serve since this one was judged."""
+
+
+class AccessError(NeuroInspectError, PermissionError):
+    """Somebody asks who is not known, or from where the page does not answer."""
+
+
+class LoginNeededError(AccessError):
+    """Nobody is logged in."""
+
+
+class BusyError(NeuroInspectError, RuntimeError):
+    """Too much waits already; the same later may do."""
+
+
+class NightlyError(NeuroInspectError, RuntimeError):
+    """A class of a nightly run could not be debugged; the others were."""
 
 
 class MissingToolError(NeuroInspectError, RuntimeError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from neuroinspect.artifacts import RunFolder, read_json, read_tensors, write_tensors
@@ -37,12 +38,13 @@ class EditedModel:
         return edited_state(self.classifier, weight=self.weight, bias=self.bias)
 
 
-def edited_model(run: RunFolder, params: Params) -> EditedModel | None:
+def edited_model(run: RunFolder, params: Params, *, method: str | None = None) -> EditedModel | None:
     """The recommended model of a run; None where the original is recommended.
 
     Args:
         run: a run with a finished edit.
         params: names the model the run was computed with.
+        method: the model with another layer of the run in its place; None where the run made none of this name.
 
     Raises:
         StageOrderError: the run has no edit.
@@ -59,8 +61,20 @@ def edited_model(run: RunFolder, params: Params) -> EditedModel | None:
             f"the edit in {run.root} was made for another model than {params.model.spec} is now; run `neuroinspect run` "
             "again, or give the params file of that model"
         )
+    if method is not None:
+        layers = read_tensors(folder / "layers.safetensors")
+        if f"{method}.weight" not in layers:
+            return None
+        return EditedModel(method, classifier, weight=layers[f"{method}.weight"], bias=layers[f"{method}.bias"])
     layer = read_tensors(folder / "decision_layer.safetensors")
     return EditedModel(recommended, classifier, weight=layer["weight"], bias=layer["bias"])
+
+
+def untouched_model(classifier: Classifier) -> EditedModel:
+    """A model with its own decision layer in it."""
+    layer = classifier.decision_layer
+    bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
+    return EditedModel("original", classifier, weight=layer.weight, bias=bias)
 
 
 def export_edited_model(run: RunFolder, params: Params, path: Path) -> str:

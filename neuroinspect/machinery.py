@@ -4,19 +4,29 @@ None of this changes a figure, so none of it stands in params.yaml: the same par
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from neuroinspect.errors import SettingsError
 
 ENV_FILE: Final = "neuroinspect.env"
+STACK_FILE: Final = "stack.env"
+"""Below `state`, while `neuroinspect up` runs servers there: their addresses."""
+PROMOTION_POLICY: Final = Path("mlflow") / "promotion.yaml"
+"""Where a project keeps what it asks of a champion, seen from params.yaml."""
+PAGE_PORT: Final = 8321
+"""Where the review page is served if nobody says otherwise."""
+PREFECT_VARIABLE: Final = "PREFECT_API_URL"
+"""What Prefect reads the address of its server from."""
 _PREFIX: Final = "NEUROINSPECT_"
 
 
@@ -40,14 +50,51 @@ class Machinery(BaseSettings):
     review_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL of the review store; none: a SQLite file below `state`"
     )
+    review_expiry_days: float | None = Field(
+        default=None, gt=0, le=36_500, description="how long a question can be answered; none: for ever"
+    )
+    run_lost_after: float = Field(
+        default=20,
+        gt=0,
+        description="seconds that nobody may work in the folder of a flow run until it is taken for lost and begun again",
+    )
+    webhook_url: SecretStr | None = Field(
+        default=None, description="told by POST when a review is opened, decided and edited; may hold a secret"
+    )
+    webhook_private: bool = Field(default=False, description="let the webhook lie on a private address")
+    page_url: str | None = Field(
+        default=None, description="where reviewers open the review page; none: the loopback address it is served on"
+    )
+    signing_key: Path | None = Field(
+        default=None, description="file of the private Ed25519 key that signs patches; none: they are only checksummed"
+    )
+    signing_password: SecretStr | None = Field(default=None, description="of an encrypted signing key; never shown")
+    trusted_keys: Path | None = Field(
+        default=None,
+        description="file or folder of the public keys whose patches are applied; none: every patch that is whole",
+    )
+    promotion_policy: Path | None = Field(
+        default=None,
+        description="what a candidate must show before it serves; none: mlflow/promotion.yaml, and where there is none the "
+        "rules that ship",
+    )
     telemetry: bool = Field(
         default=False, description="let Prefect, MLflow, DVC and great-expectations report their use to their makers"
     )
     task_retries: int = Field(
-        default=2, ge=0, description="how often Prefect tries a task again after an outside failure"
+        default=3, ge=0, description="how often Prefect tries a task again after an outside failure"
     )
     task_timeout: float = Field(default=6 * 3600, gt=0, description="seconds one try of a task may take")
-    workers: int = Field(default=1, ge=1, description="shards of pictures drawn at the same time")
+    workers: int = Field(default=1, ge=1, description="shards worked on at the same time on this machine")
+    runner: Literal["threads", "dask"] = Field(
+        default="threads", description="what works on shards: threads of the process that runs the flow, or Dask"
+    )
+    dask_address: str | None = Field(
+        default=None, description="a Dask scheduler, tcp://HOST:8786; none: processes on this machine, one for each GPU"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="threads of torch in every shard; none: what the process that runs the flow has"
+    )
 
     @field_validator("state")
     @classmethod
@@ -56,7 +103,28 @@ class Machinery(BaseSettings):
             raise ValueError("a folder with a question mark in its path cannot hold a database; name another")
         return state.expanduser()
 
-    @field_validator("prefect_url", "mlflow_url")
+    @field_validator("signing_key", "trusted_keys", "promotion_policy")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
+
+    @field_validator("dask_address")
+    @classmethod
+    def _a_scheduler(cls, address: str | None, given: ValidationInfo) -> str | None:
+        if address is None:
+            return None
+        try:
+            parts = urlsplit(address)
+            fits = parts.scheme in {"tcp", "tls"} and bool(parts.hostname) and bool(parts.port)
+        except ValueError:
+            fits = False
+        if not fits or "@" in address or parts.path or parts.query or parts.fragment:
+            raise ValueError("expected the address of a Dask scheduler, tcp://HOST:8786 or tls://HOST:8786")
+        if given.data.get("runner") == "threads":
+            raise ValueError("threads ask no scheduler; set NEUROINSPECT_RUNNER=dask, or leave the address out")
+        return address
+
+    @field_validator("prefect_url", "mlflow_url", "page_url")
     @classmethod
     def _without_secrets(cls, url: str | None) -> str | None:
         if url is not None and "@" in urlsplit(url).netloc:
@@ -72,6 +140,22 @@ class Machinery(BaseSettings):
             raise ValueError("expected the address of an API, http://HOST:4200/api")
         return url
 
+    @field_validator("page_url")
+    @classmethod
+    def _a_page(cls, url: str | None) -> str | None:
+        if url is not None:
+            _refuse_no_web_address(url, "expected the address of the review page, https://HOST")
+        return url
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _a_hook(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            _refuse_no_web_address(url.get_secret_value(), "expected the address to send to, https://HOST/PATH")
+            if "@" in urlsplit(url.get_secret_value()).netloc:
+                raise ValueError("an address must not hold a user or a password; a secret goes into its path")
+        return url
+
     @field_validator("review_url")
     @classmethod
     def _anchored(cls, url: SecretStr | None) -> SecretStr | None:
@@ -81,6 +165,20 @@ class Machinery(BaseSettings):
                 "a SQLite file needs its whole path, sqlite:////FOLDER/reviews.db, or it moves with the caller"
             )
         return url
+
+    @property
+    def prefect_api(self) -> str | None:
+        """API of the Prefect server that is asked; None: a temporary one. It may hold a secret where it is not ours.
+
+        Prefect's own variable in the environment goes before the setting, as everywhere in Prefect.
+        """
+        given = os.environ.get(PREFECT_VARIABLE)
+        return given if given and given != _entered.get(PREFECT_VARIABLE) else self.prefect_url
+
+    @property
+    def prefect_is_named_elsewhere(self) -> bool:
+        """Whether Prefect's own variable names another server than the setting does, or the only one."""
+        return self.prefect_api != self.prefect_url
 
     @property
     def prefect_home(self) -> Path:
@@ -104,6 +202,15 @@ class Machinery(BaseSettings):
         return given.get_secret_value() if given is not None else f"sqlite:///{self.state / 'reviews.db'}"
 
     @property
+    def page(self) -> str:
+        """Where the review page is, or will be."""
+        return (self.page_url or f"http://127.0.0.1:{PAGE_PORT}").rstrip("/")
+
+    def page_of(self, review: str) -> str:
+        """Where a review is on the page, by its whole id."""
+        return f"{self.page}/reviews/{review}"
+
+    @property
     def registered_models(self) -> Path:
         """Models taken from the registry."""
         return self.state / "models"
@@ -111,7 +218,7 @@ class Machinery(BaseSettings):
     def environment(self) -> Mapping[str, str]:
         """What the tools read from the environment; it must be there before they are imported."""
         quiet = {} if self.telemetry else _QUIET
-        prefect = {"PREFECT_API_URL": self.prefect_url} if self.prefect_url is not None else {}
+        prefect = {PREFECT_VARIABLE: self.prefect_url} if self.prefect_url is not None else {}
         return {
             "PREFECT_HOME": str(self.prefect_home),
             # What MLflow is asked without an address, as by its own commands; left out it makes mlflow.db where it stands.
@@ -134,20 +241,23 @@ class Machinery(BaseSettings):
         }
 
     def enter(self) -> None:
-        """Put `environment()` into this process; a variable that somebody else has set stays as it is."""
+        """Put `environment()` into this process; a variable that somebody else has set to something stays as it is."""
         # DVC would make it, with rights for everybody; a place that cannot be written is named by who writes to it.
         with suppress(OSError):
             self.state.mkdir(parents=True, exist_ok=True)
         wanted = self.environment()
         for name in _entered.keys() | wanted.keys():
-            if os.environ.get(name) != _entered.get(name):
+            given = os.environ.get(name)
+            if given and given != _entered.get(name):
                 continue
             if name in wanted:
                 os.environ[name] = _entered[name] = wanted[name]
             else:
-                del os.environ[name], _entered[name]
+                os.environ.pop(name, None)
+                del _entered[name]
 
 
+_PATHS: Final = ("state", "signing_key", "trusted_keys", "promotion_policy")
 _entered: Final[dict[str, str]] = {}
 _QUIET: Final = {
     "DO_NOT_TRACK": "true",
@@ -159,7 +269,10 @@ _QUIET: Final = {
 
 
 def load_machinery(folder: Path) -> Machinery:
-    """Read the environment, and beneath it the file `neuroinspect.env` of a folder; `state` is meant from that folder.
+    """Read the environment, beneath it the file `neuroinspect.env` of a folder, and beneath that the addresses of the stack.
+
+    Args:
+        folder: from it relative paths are meant.
 
     Raises:
         SettingsError: an unknown name or a wrong value. The message never shows the value: it may be a secret.
@@ -168,8 +281,13 @@ def load_machinery(folder: Path) -> Machinery:
     try:
         _refuse_unknown_names((name for name in os.environ if name.upper().startswith(_PREFIX)), "the environment")
         _refuse_unknown_names(_names(file), str(file))
-        read: Any = Machinery(_env_file=file)
-        return Machinery.model_validate({**read.model_dump(), "state": file.parent / read.state})
+        stack = file.parent / _read(file).state / STACK_FILE
+        _refuse_unknown_names(_names(stack), str(stack))
+        read = _read(stack, file)
+        paths = {name: file.parent / value for name in _PATHS if (value := getattr(read, name)) is not None}
+        if (file.parent / PROMOTION_POLICY).is_file():
+            paths.setdefault("promotion_policy", file.parent / PROMOTION_POLICY)
+        return Machinery.model_validate({**read.model_dump(), **paths})
     except ValidationError as error:
         lines = [f"  {_name(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         # Not chained: pydantic's own message holds the values.
@@ -177,6 +295,29 @@ def load_machinery(folder: Path) -> Machinery:
         raise SettingsError(f"{source} does not fit:\n" + "\n".join(lines)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {type(error).__name__}") from None
+
+
+def stack_way_out(machinery: Machinery, field: str) -> str | None:
+    """What to do where a server does not answer whose address is that of the stack; None where somebody else named it.
+
+    Args:
+        machinery: which names the server.
+        field: `prefect_url` or `mlflow_url`.
+    """
+    with suppress(OSError, UnicodeDecodeError):
+        named = dotenv_values(machinery.state / STACK_FILE).get(f"{_PREFIX}{field.upper()}")
+        if named is not None and named == getattr(machinery, field):
+            return (
+                "it is a server of `neuroinspect up`; start it again with that, or forget it with `neuroinspect down`"
+            )
+    return None
+
+
+def _read(*files: Path) -> Machinery:
+    """Settings of the environment, and beneath it of files, the last first."""
+    settings: Any = Machinery
+    read: Machinery = settings(_env_file=files)
+    return read
 
 
 def _names(file: Path) -> list[str]:
@@ -197,6 +338,19 @@ def _refuse_unknown_names(names: Iterable[str], source: str) -> None:
         raise SettingsError(
             f"{', '.join(unknown)} in {source}: no setting of NeuroInspect; there are {', '.join(sorted(known))}"
         )
+
+
+def _refuse_no_web_address(url: str, expected: str) -> None:
+    """Raise ValueError with what was expected; urlsplit's own message may hold parts of the address."""
+    try:
+        parts = urlsplit(url)
+        plain = not re.search(r"[\x00-\x20\x7f<>\"\\^`{|}]", url)
+        fits = plain and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(expected)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -104,7 +104,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def _load_state(module: nn.Module, state: Mapping[str, Any], path: Path) -> None:
     own = module.state_dict()
-    state = _unwrapped(state, own)
+    state = unwrapped(state, own)
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
     unbiased = _layer_without_bias(module, unexpected)
@@ -164,8 +164,13 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def _unwrapped(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors of a checkpoint under the model's own names: without wrappers of trainers, compilers and replicas."""
+def unwrapped(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors of a checkpoint under the model's own names: without wrappers of trainers, compilers and replicas.
+
+    Args:
+        state: what `read_state` gave.
+        own: tensors of the model by their own names; those of one layer are enough.
+    """
     for wrapper in ("state_dict", "model", "model_state_dict"):
         if isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
@@ -186,7 +191,7 @@ def _build_timm(name: str, num_classes: int | None, state: Mapping[str, Any]) ->
     options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     module = timm.create_model(name, pretrained=False, **options)
     first = _first_convolution(module)
-    held = _unwrapped(state, module.state_dict()).get(first or "")
+    held = unwrapped(state, module.state_dict()).get(first or "")
     if held is not None and held.dim() == 4 and held.shape[1] == 1:
         module = timm.create_model(name, pretrained=False, in_chans=1, **options)
     return LoadedModel(module, timm_preprocessing(module), None)
@@ -290,6 +295,7 @@ def importable(folder: Path | None) -> Iterator[None]:
     """Look for modules in a folder first.
 
     What is imported from the folder is forgotten at the end, so that a module of the same name elsewhere is found.
+    `sys.path` is replaced and never changed in place: a search under way in another thread would skip an entry.
     """
     if folder is None:
         yield
@@ -297,11 +303,12 @@ def importable(folder: Path | None) -> Iterator[None]:
     place = folder.resolve()
     before = set(sys.modules)
     importlib.invalidate_caches()
-    sys.path.insert(0, str(place))
+    sys.path = [str(place), *sys.path]
     try:
         yield
     finally:
-        sys.path.remove(str(place))
+        position = sys.path.index(str(place))
+        sys.path = sys.path[:position] + sys.path[position + 1 :]
         new = set(sys.modules) - before
         ours = {name for name in new if "." not in name and _lies_in(sys.modules[name], place)}
         for name in new:

@@ -5,6 +5,7 @@ for those that must fall most (excessive). Differs from the released code: only 
 (`strict_sign=False` gives the released rule), and a neuron in both lists is marked, not hidden.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,37 +101,57 @@ def vote_shares(shifts: Array, *, top_k: int = 5, strict_sign: bool = True) -> V
         FeaturesError: another shape, values that are not finite, or top_k below 1.
     """
     values = as_array(shifts)
-    if values.ndim != 2 or top_k < 1 or not _is_finite(values):
+    if values.ndim != 2 or top_k < 1 or not is_finite(values):
         raise FeaturesError(
             f"expected finite shifts of shape (M, F) and top_k >= 1, got shape {values.shape}, top_k {top_k}"
         )
     insufficient, excessive = (np.zeros(values.shape[1], dtype=np.int64) for _ in range(2))
     mistakes = 0
-    for start in range(0, len(values), rows := max(1, _AT_ONCE // max(1, values.shape[1]))):
-        part = values[start : start + rows]
-        part = part[part.any(axis=1)]
-        insufficient += _votes(part, part > 0 if strict_sign else np.ones_like(part, dtype=bool), top_k)
-        excessive += _votes(-part, part < 0 if strict_sign else part <= 0, top_k)
-        mistakes += len(part)
+    for raised, lowered in cast_votes(values, top_k=top_k, strict_sign=strict_sign):
+        insufficient += raised.sum(axis=0)
+        excessive += lowered.sum(axis=0)
+        mistakes += len(raised)
     return VoteShares(insufficient / max(mistakes, 1), excessive / max(mistakes, 1), mistakes)
 
 
-def _is_finite(values: NDArray[np.floating]) -> bool:
+def cast_votes(
+    shifts: NDArray[np.floating], *, top_k: int, strict_sign: bool
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Which neurons each mistake votes for, some mistakes after the other, so that little of it is in memory at once.
+
+    Args:
+        shifts: (M, F), finite; a row of zeros is no mistake and left out.
+        top_k: votes of each mistake in each direction, at least 1.
+        strict_sign: see `vote_shares`.
+
+    Yields:
+        Insufficient and excessive votes (m, F) of the next m mistakes.
+    """
+    for start in range(0, len(shifts), rows := max(1, _AT_ONCE // max(1, shifts.shape[1]))):
+        part = shifts[start : start + rows]
+        part = part[part.any(axis=1)]
+        yield (
+            largest_of_rows(part, part > 0 if strict_sign else np.ones_like(part, dtype=bool), count=top_k),
+            largest_of_rows(-part, part < 0 if strict_sign else part <= 0, count=top_k),
+        )
+
+
+def is_finite(values: NDArray[np.floating]) -> bool:
+    """Whether no value is NaN or infinite."""
     # the two extremes carry NaN and infinity, and unlike isfinite() take no second array of that size
     return values.size == 0 or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
-def _votes(values: NDArray[np.floating], eligible: NDArray[np.bool_], top_k: int) -> NDArray[np.int64]:
-    """How often each column (F,) is among the largest top_k of its row (M, F) and eligible; equal ones by their number."""
-    if top_k >= values.shape[1]:
-        chosen = np.ones_like(values, dtype=bool)
-    else:
-        least = np.partition(values, -top_k, axis=1)[:, -top_k, None]
-        chosen, tied = values > least, values == least
-        room = top_k - chosen.sum(axis=1, keepdims=True)
-        chosen |= tied & (np.cumsum(tied, axis=1) <= room)
-    votes: NDArray[np.int64] = (chosen & eligible).sum(axis=0)
-    return votes
+def largest_of_rows(values: NDArray[np.floating], eligible: NDArray[np.bool_], *, count: int) -> NDArray[np.bool_]:
+    """Whether each value (M, F) is among the largest of its row, equal ones by their number, and eligible."""
+    if count >= values.shape[1]:
+        return eligible
+    least = np.partition(values, -count, axis=1)[:, -count, None]
+    chosen, tied = values > least, values == least
+    room = count - chosen.sum(axis=1, keepdims=True)
+    chosen |= tied & (np.cumsum(tied, axis=1) <= room)
+    largest: NDArray[np.bool_] = chosen & eligible
+    return largest
 
 
 def _ranked(shares: NDArray[np.float64], min_share: float) -> pd.DataFrame:

@@ -18,8 +18,9 @@ from neuroinspect.artifacts import STAGES, RunFolder, read_tensors
 from neuroinspect.chain import ChainResult, carry_out
 from neuroinspect.classifier import load_classifier
 from neuroinspect.cli import app
-from neuroinspect.cli.run import following, show_result
+from neuroinspect.cli.run import following, page_command, show_result
 from neuroinspect.cli.screen import Screen
+from neuroinspect.machinery import Machinery
 from neuroinspect.ports import Tools
 from neuroinspect.settings import load_params
 from tests.tiny import make_project
@@ -158,13 +159,13 @@ def test_a_file_in_the_place_of_the_tools_folder_is_named(tmp_path):
 
 
 def test_auto_review_leaves_the_decision_of_a_person_alone(waiting):
-    assert call("review", "decide", "--params", waiting, "--reject", "--by", "ada").exit_code == 0
+    assert call("review", "decide", "--params", waiting, "--reject", "--note", "no cue", "--by", "ada").exit_code == 0
     assert printed(call("run", "--no-flow", "--params", waiting, "--review", "auto", "--json"))["status"] == "rejected"
 
 
 def test_a_second_decision_must_say_that_it_replaces_the_first(waiting):
-    assert call("review", "decide", "--params", waiting, "--reject", "--by", "ada").exit_code == 0
-    second = ("review", "decide", "--params", waiting, "--reject", "--by", "bob")
+    assert call("review", "decide", "--params", waiting, "--reject", "--note", "no cue", "--by", "ada").exit_code == 0
+    second = ("review", "decide", "--params", waiting, "--reject", "--note", "no cue", "--by", "bob")
     refused = call(*second)
     assert refused.exit_code == 1
     assert "already rejected by ada" in refused.stderr
@@ -338,6 +339,23 @@ def test_names_that_look_like_markup_are_shown_as_they_are(capsys):
     shown = capsys.readouterr().out
     assert "editing a[/b]c :fish: helps" in shown
     assert "[b]/report.html" in shown
+
+
+def test_a_run_that_waits_names_the_page_first_and_the_terminal_too(capsys, tmp_path):
+    result = ChainResult(tmp_path, "waiting", ())
+    plain = following(Path("params.yaml"), "run", None)
+    local = page_command(Path("params.yaml"), Machinery(state=tmp_path), flow=None)
+    assert local == {"page": "neuroinspect review serve (then open http://127.0.0.1:8321)"}
+    show_result(Screen(quiet=False, as_json=False), result, commands=plain | local)
+    first, second, third, _ = capsys.readouterr().out.splitlines()
+    assert first.endswith("on the page: neuroinspect review serve (then open http://127.0.0.1:8321)")
+    assert "or in a terminal" in second
+    assert "review decide" in third
+    team = Machinery(state=tmp_path, page_url="https://reviews.example/")
+    assert page_command(Path("params.yaml"), team, flow=True) == {"page": "open https://reviews.example"}
+    assert page_command(Path("params.yaml"), team, flow=False) == {}
+    show_result(Screen(quiet=False, as_json=False), result, commands=plain)
+    assert "page" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("factory", ["def make(): raise RuntimeError('boom')", "def make(): return None"])

@@ -2,88 +2,23 @@
 
 import json
 import re
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-import yaml
-from typer.testing import CliRunner
 
 from neuroinspect.adapters.sql_reviews import SqlReviews
-from neuroinspect.artifacts import RunFolder, read_json, write_json, write_table
-from neuroinspect.cli import app
-from neuroinspect.errors import ReviewConflictError, ReviewError
+from neuroinspect.artifacts import RunFolder, read_json, write_json
+from neuroinspect.errors import ReviewConflictError, ReviewError, ReviewExpiredError
 from neuroinspect.gate import settle_review, take_decision
 from neuroinspect.machinery import load_machinery
 from neuroinspect.ports import Tools
-from neuroinspect.review import Decision, auto_decision, decide
-from neuroinspect.settings import Params, load_params
-from neuroinspect.stages.review import read_decision, read_request, review
-
-
-class Project:
-    """A run whose stages before the review are drawn by hand."""
-
-    def __init__(self, folder: Path) -> None:
-        self.params_file = folder / "params.yaml"
-        params = {
-            "model": {"spec": "neuroinspect.demo.backbone:scene_net"},
-            "data": {"table": "t.csv"},
-            "device": "cpu",
-            "runs": "runs",
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        self.params_file.write_text(yaml.safe_dump(params))
-        self.run = RunFolder(folder / "runs" / "run")
-        self.diagnose("fish")
-
-    @property
-    def params(self) -> Params:
-        return load_params(self.params_file)
-
-    @property
-    def store(self) -> SqlReviews:
-        return SqlReviews(load_machinery(self.params_file.parent).review_store)
-
-    @property
-    def tools(self) -> Tools:
-        return Tools(reviews=self.store)
-
-    @property
-    def copy(self) -> Path:
-        return self.run.stage("review") / "decision.json"
-
-    def diagnose(self, target: str) -> None:
-        """Explain a class, and open the question about it."""
-        for stage in ("validate", "diagnose", "visualize"):
-            summary = {"status": "explained", "class": target, "class_index": len(target), "data_version": "d"}
-            write_json(self.run.stage(stage) / "stage.json", {"inputs_hash": stage, "summary": summary})
-        neurons = pd.DataFrame(
-            {
-                "neuron": [7, 3, 5],
-                "direction": ["excessive", "insufficient", "both"],
-                "vote_share": [0.2, 0.5, 0.5],
-                "weight": 0.1,
-                "probability_ratio": 1.5,
-                "activation_gap": 0.2,
-            }
-        )
-        write_table(self.run.stage("diagnose") / "neurons.parquet", neurons)
-        review(self.run, self.params)
-
-    def approval(self, by: str, neurons: tuple[int, ...] = (3,)) -> Decision:
-        request = read_request(self.run)
-        return decide(request, verdict="approved", neurons={request.class_name: neurons}, by=by)
-
-    def call(self, command: str, *words: object) -> Any:
-        arguments = ["review", command, *map(str, words), "--params", str(self.params_file)]
-        return CliRunner().invoke(app, arguments)
-
-    def printed(self, command: str, *words: object) -> Any:
-        result = self.call(command, *words, "--json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
+from neuroinspect.review import Decision, EditOrder, auto_decision, decide
+from neuroinspect.settings import parse_params
+from neuroinspect.stages.review import read_decision, read_request
+from tests.review_project import Project
 
 
 @pytest.fixture
@@ -141,7 +76,7 @@ def test_a_decision_found_in_the_folder_must_keep_the_rules(project):
     write_json(project.copy, project.approval("eve").model_copy(update={"neurons": {"fish": (999,)}}).record())
     with pytest.raises(ReviewError, match="999 are not candidates"):
         settle_review(project.run, project.params, tools=project.tools)
-    assert project.store.decided() == []
+    assert project.store.closed() == []
 
 
 def test_a_decision_lying_in_the_folder_was_there_before_the_one_taken_now(project):
@@ -242,15 +177,17 @@ def test_the_command_line_decides_in_the_store(project):
 def test_the_command_line_names_who_was_first(project):
     project.printed("decide", "--neurons", "3", "--by", "ada")
     project.copy.unlink()  # the store alone knows
-    refused = project.call("decide", "--reject", "--by", "bob")
+    refused = project.call("decide", "--reject", "--note", "no cue", "--by", "bob")
     assert refused.exit_code == 1
     assert "already approved by ada" in refused.stderr
-    assert project.printed("decide", "--reject", "--by", "bob", "--replace")["verdict"] == "rejected"
+    assert (
+        project.printed("decide", "--reject", "--note", "no cue", "--by", "bob", "--replace")["verdict"] == "rejected"
+    )
     assert what(project) == ["opened", "decided", "replaced"]
 
 
 def test_the_list_shows_what_waits_and_what_is_decided(project):
-    assert project.printed("list") == {"pending": [], "decided": []}
+    assert project.printed("list") == {"pending": [], "closed": []}
     assert "no review" in project.call("list").stdout
     project.printed("show")
     (waiting,) = project.printed("list")["pending"]
@@ -258,7 +195,7 @@ def test_the_list_shows_what_waits_and_what_is_decided(project):
     assert waiting["run"] == str(project.run.root)
     project.printed("decide", "--neurons", "3", "--by", "ada")
     listed = project.printed("list")
-    assert (listed["pending"], listed["decided"][0]["decision"]["by"]) == ([], "ada")
+    assert (listed["pending"], listed["closed"][0]["decision"]["by"]) == ([], "ada")
     assert "approved" in project.call("list").stdout
 
 
@@ -315,7 +252,7 @@ def test_an_import_opens_the_question_where_it_is_not_open(project):
         ('{"class": "fish", "neurons": ["3"], "by": "ada"}', "neurons.0: .*integer"),
         ('{"class": "fish", "neurons": 3, "by": "ada"}', "neurons: "),
         ('{"class": "fish", "neurons": [3], "by": "ada", "unverified": false}', "unverified: Extra"),
-        ('{"class": "boat", "reject": true, "by": "ada"}', "about class 'boat', the request is about 'fish'"),
+        ('{"class": "boat", "reject": true, "by": "ada"}', "about class 'boat', the review is about 'fish'"),
         ('{"class": "fish", "neurons": [3], "reject": true, "by": "ada"}', "rejected finding has no neurons"),
         ('{"class": "fish", "neurons": [999], "by": "ada"}', "999 are not candidates"),
         ('{"class": "fish", "neurons": [], "by": "ada"}', "at least one neuron"),
@@ -329,3 +266,96 @@ def test_a_file_that_holds_no_decision_is_refused(project, text, message):
     assert refused.exit_code == 1
     assert re.search(message, refused.stderr)
     assert not project.copy.exists()
+
+
+def order_of(project: Project) -> EditOrder:
+    order = project.store.edit_order(read_request(project.run).id)
+    assert order is not None
+    return order
+
+
+@pytest.mark.parametrize("way", ["command line", "rule", "adopted"])
+def test_an_order_holds_the_folder_the_decision_was_taken_on_and_its_settings(project, way):
+    if way == "command line":
+        project.printed("decide", "--neurons", "3", "--by", "ada")
+    elif way == "rule":
+        settle_review(project.run, project.params, tools=project.tools, auto=True)
+    else:
+        write_json(project.copy, project.approval("eve").record())
+        settle_review(project.run, project.params, tools=project.tools)
+    order = order_of(project)
+    assert order.run == project.run.root
+    assert order.params is not None
+    assert parse_params(dict(order.params), source="the order") == project.params
+
+
+def test_the_strength_of_a_decision_is_kept_wherever_it_goes(project):
+    request = read_request(project.run)
+    partly = decide(request, verdict="approved", neurons={"fish": [3]}, by="ada", strength=0.25)
+    write_json(project.copy, partly.record())
+    adopted = settle_review(project.run, project.params, tools=project.tools)
+    assert adopted is not None
+    assert adopted.strength == 0.25
+    project.copy.unlink()
+    settle_review(project.run, project.params, tools=project.tools)
+    copied = read_decision(project.run)
+    assert copied is not None
+    assert copied.strength == 0.25
+    take_decision(project.run, partly, store=project.store, replace=True)
+    kept = project.store.decision(request.id)
+    assert kept is not None
+    assert (kept["strength"], kept["unverified"]) == (0.25, False)
+
+
+def test_an_answer_that_comes_too_late_is_kept_nowhere(project):
+    request = read_request(project.run)
+    url = load_machinery(project.params_file.parent).review_store
+    SqlReviews(url, expires_after=timedelta(0)).open(request.record(), run=project.run.root)
+    for late in (project.approval("ada"), auto_decision(request, count=1)):
+        with pytest.raises(ReviewExpiredError, match="expired on"):
+            take_decision(project.run, late, store=project.store, params=project.params)
+    assert not project.copy.exists()
+    write_json(project.copy, project.approval("eve").record())
+    with pytest.raises(ReviewExpiredError, match="expired on"):
+        settle_review(project.run, project.params, tools=project.tools)
+    assert what(project) == ["opened"]
+
+
+def test_a_folder_another_process_works_in_takes_no_decision(project):
+    project.printed("show")
+    with project.run.lock():
+        refused = project.call("decide", "--neurons", "3", "--by", "ada")
+    assert refused.exit_code == 1
+    assert "in use by" in refused.stderr
+    assert (what(project), project.copy.exists()) == (["opened"], False)
+
+
+def test_a_folder_that_is_renamed_goes_on_by_itself_and_orders_no_second_edit(project):
+    decision = project.approval("ada")
+    take_decision(project.run, decision, store=project.store, params=project.params)
+    before = order_of(project)
+    renamed = RunFolder(project.run.root.rename(project.run.root.with_name("renamed")))
+    project.store.open(read_request(renamed).record(), run=renamed.root, params={})
+    assert settle_review(renamed, project.params, tools=project.tools) == decision
+    assert read_decision(renamed) == decision
+    project.store.finish(decision.record(), run=renamed.root, outcome="it helps")
+    assert project.store.open_orders() == [before]
+    assert [entry.what for entry in project.store.trail(decision.request)] == ["opened", "decided", "edited"]
+
+
+def test_the_same_decision_on_another_folder_of_the_same_finding_orders_no_second_edit(project):
+    decision = project.approval("ada")
+    take_decision(project.run, decision, store=project.store, params=project.params)
+    before = order_of(project)
+    other = RunFolder(project.run.root.with_name("other"))
+    shutil.copytree(project.run.root, other.root)
+    take_decision(other, decision, store=project.store, params=project.params)
+    with pytest.raises(ReviewConflictError, match="already approved by ada"):
+        take_decision(other, project.approval("bob", (5,)), store=project.store, params=project.params)
+    assert project.store.open_orders() == [before]
+    take_decision(other, project.approval("bob", (5,)), store=project.store, params=project.params, replace=True)
+    after = order_of(project)
+    assert after.run == other.root
+    assert after.key != before.key
+    assert read_decision(project.run) == decision
+    assert settle_review(project.run, project.params, tools=project.tools) == project.approval("bob", (5,))

@@ -52,29 +52,55 @@ class DvcRevision:
         with _kept(place) as out:
             if out is None:
                 return
-            keeper = Path(out.stage.path).name
-            note = f" ({out.annot.desc})" if out.annot.desc else ""
-            start = f"{path} is kept by {keeper} and is not here{note}"
-            if not out.use_cache:
-                raise DataError(f"{start}; DVC keeps no copy of it, so make it again")
-            remote = out.repo.config["core"].get("remote")
-            in_cache = not out.changed_cache()
-            if remote is None and not in_cache:
-                raise DataError(
-                    f"{start}; DVC has no remote to bring it from: `dvc remote add -d NAME URL`, then run the same again"
-                )
-            source = "DVC's cache" if in_cache else f"the DVC remote {remote}"
-            log.info("bringing %s from %s", path, source)
-            try:
-                (out.repo.checkout if in_cache else out.repo.pull)(targets=[out.fs_path])
-            except (
-                Exception
-            ) as error:  # the remote is anything: a disk, a bucket, a server, each with errors of its own
-                raise DataError(
-                    f"{start}, and cannot be brought from {source}: {error}; correct it, then run the same again"
-                ) from error
+            start = f"{path} is kept by {_keeper(out)} and is not here{_note(out)}"
+            _bring(out, path, start)
         if not place.exists():
             raise DataError(f"{start}, and what DVC keeps does not hold it; correct `data` in the params file")
+
+    def update(self, path: Path) -> None:
+        """Bring the version of a file or folder that its DVC file names; nothing where it is here, or DVC does not keep it.
+
+        Raises:
+            DataError: what is here was changed and is in no cache, so it would be lost; or as `pull`.
+        """
+        place = _normal(path)
+        if not place.exists():
+            self.pull(path)
+            return
+        with _kept(place) as out:
+            if out is None or not out.use_cache or out.get_hash() == out.hash_info:
+                return
+            _bring(out, path, f"{path} is not in the version that {_keeper(out)} names{_note(out)}")
+        if not place.exists():
+            raise DataError(f"the version of {path} that DVC names does not hold it; correct `data` in the params file")
+
+
+def _keeper(out: Any) -> str:
+    return Path(out.stage.path).name
+
+
+def _note(out: Any) -> str:
+    return f" ({out.annot.desc})" if out.annot.desc else ""
+
+
+def _bring(out: Any, path: Path, start: str) -> None:
+    """From the cache, or else from the default remote; what is here goes only where the cache holds it too."""
+    if not out.use_cache:
+        raise DataError(f"{start}; DVC keeps no copy of it, so make it again")
+    remote = out.repo.config["core"].get("remote")
+    in_cache = not out.changed_cache()
+    if remote is None and not in_cache:
+        raise DataError(
+            f"{start}; DVC has no remote to bring it from: `dvc remote add -d NAME URL`, then run the same again"
+        )
+    source = "DVC's cache" if in_cache else f"the DVC remote {remote}"
+    log.info("bringing %s from %s", path, source)
+    try:
+        (out.repo.checkout if in_cache else out.repo.pull)(targets=[out.fs_path])
+    except Exception as error:  # the remote is anything: a disk, a bucket, a server, each with errors of its own
+        raise DataError(
+            f"{start}, and cannot be brought from {source}: {error}; correct it, then run the same again"
+        ) from error
 
 
 @contextmanager

@@ -11,14 +11,14 @@ from neuroinspect.adapters.model_package import PACKAGE, package_settings
 from neuroinspect.settings import PreprocessingSettings
 
 
-def save_edited_model(folder: Path, package: Path, *, model_id: str, run_id: str) -> Path:
+def save_edited_model(folder: Path, package: Path, *, model_id: str, run_id: str | None) -> Path:
     """Write a model as MLflow keeps it, without telling MLflow's server anything.
 
     Args:
         folder: to work in.
         package: what `write_package` wrote.
         model_id: under which MLflow will keep it.
-        run_id: the run it comes from.
+        run_id: the run it comes from, if one.
 
     Returns:
         Folder with the saved model.

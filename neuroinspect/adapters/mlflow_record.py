@@ -1,7 +1,7 @@
 """What MLflow is to remember of a run: a parent, a child for each method and control, tables, files. No MLflow in here."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from neuroinspect.stages.review import read_decision
 _FIGURES: Final = {**FIGURES, "group_weighted_average": "group_weighted_accuracy"}
 _LONGEST_PARAM: Final = 500
 _ILLUSIONS: Final = 6
+_TOLD_BY_CHILDREN: Final = ("run", "model", "class", "data_version", "request", "review", "unverified")
 Table = Mapping[str, list[Any]]
 """`columns` and `data`, as MLflow keeps a table."""
 
@@ -102,6 +103,7 @@ def run_tags(run: RunFolder) -> dict[str, Any]:
     decision, model = _decision(run), provenance["model"]
     return {
         "run": run.root.resolve().name,
+        "model": name_of_model(run),
         "class": edited["class"],
         "recommended": edited["recommended"],
         "verdict": judged["status"],
@@ -116,11 +118,18 @@ def run_tags(run: RunFolder) -> dict[str, Any]:
         "review": None if decision is None else decision.verdict,
         "reviewer": None if decision is None else decision.by,
         "unverified": None if decision is None else decision.unverified,
+        "review_note": None if decision is None else decision.note or None,
+        "strength": decision.strength if decision is not None and decision.verdict == "approved" else None,
     }
 
 
-def read_record(run: RunFolder, params: Params) -> RunRecord:
+def read_record(run: RunFolder, params: Params, *, page_of: Callable[[str], str] | None = None) -> RunRecord:
     """Read a run folder that has come to its report.
+
+    Args:
+        run: the run folder.
+        params: settings of all stages.
+        page_of: where a review is on the page, by its id; None where the page has no address that others can open.
 
     Raises:
         StageOrderError: the report is missing.
@@ -131,16 +140,21 @@ def read_record(run: RunFolder, params: Params) -> RunRecord:
     edit, metrics = read_json(run.stage("edit") / "edit.json"), read_json(run.stage("evaluate") / "metrics.json")
     rows = {split: {row["name"]: row for row in judged["rows"]} for split, judged in metrics["splits"].items()}
     sides = {"before": "original", "after": edit["recommended"]}
-    verdict = metrics["verdict"]
+    verdict, decision = metrics["verdict"], _decision(run)
+    page = None if decision is None or page_of is None else page_of(decision.request)
+    told = {name: tags[name] for name in _TOLD_BY_CHILDREN} | {"review_page": page}
     parent = Entry(
         name=f"{tags['run']} ({tags['class']})",
         tags=as_tags(
             {
                 KEY: key,
                 **tags,
+                "review_page": page,
                 **{f"version.{name}": version for name, version in provenance["versions"].items()},
                 "mlflow.source.name": "neuroinspect",
-                "mlflow.note.content": "\n\n".join([verdict["sentence"], *verdict["details"]]),
+                "mlflow.note.content": "\n\n".join(
+                    [verdict["sentence"], *verdict["details"], *_where(decision, page), *_reason(decision)]
+                ),
             }
         ),
         params=dict(_flat(_settings(params))),
@@ -153,7 +167,7 @@ def read_record(run: RunFolder, params: Params) -> RunRecord:
     )
     return RunRecord(
         parent=parent,
-        children={name: _child(name, key, edit, metrics) for name in rows["judge"]},
+        children={name: _child(name, parent, edit, metrics, told=told) for name in rows["judge"]},
         tables=_tables(rows, sides),
         files=tuple(_files(run)),
         settings=settings_without_folders(params),
@@ -165,6 +179,24 @@ def read_record(run: RunFolder, params: Params) -> RunRecord:
 
 def _decision(run: RunFolder) -> Decision | None:
     return None if "review" in skipped_stages(run) else read_decision(run)
+
+
+def _where(decision: Decision | None, page: str | None) -> list[str]:
+    """Which review it was, and a link to it where there is one; MLflow shows a description as markdown, and tags as text."""
+    if decision is None:
+        return []
+    return [f"Review `{decision.request[:12]}`" + ("." if page is None else f": [on the review page](<{page}>).")]
+
+
+def _reason(decision: Decision | None) -> list[str]:
+    """Who decided what, and why, for the description of the run; the whole note is in review/decision.json beside it."""
+    if decision is None:
+        return []
+    said = f"The review: {decision.verdict} by {decision.by}"
+    if not decision.note.strip():
+        return [f"{said}."]
+    # As a block of code: what somebody writes is shown as it is, and is no markup.
+    return [f"{said}:", "\n".join(f"    {line}" for line in decision.note.splitlines())]
 
 
 def _settings(params: Params) -> dict[str, Any]:
@@ -192,7 +224,9 @@ def _estimate(estimate: Mapping[str, float] | None, name: str) -> Iterator[tuple
         yield f"{name}_high", estimate["high"]
 
 
-def _child(name: str, key: str, edit: Mapping[str, Any], metrics: Mapping[str, Any]) -> Entry:
+def _child(
+    name: str, parent: Entry, edit: Mapping[str, Any], metrics: Mapping[str, Any], *, told: Mapping[str, Any]
+) -> Entry:
     draws = [made for made in edit["methods"] if made == name or made.rpartition(".")[0] == name]
     first, count = edit["methods"][draws[0]], len(draws)
     figures: dict[str, float] = {}
@@ -206,13 +240,14 @@ def _child(name: str, key: str, edit: Mapping[str, Any], metrics: Mapping[str, A
                 figures |= _estimate(one, f"{split}/{_FIGURES[one['metric']]}_over_{one['against']}")
     made = {**first["settings"], "neurons": first["neurons"]} if count == 1 else {"draws": count}
     return Entry(
-        name=first["title"],
+        # With the parent's: side by side in a chart, children of several runs are told apart by nothing else.
+        name=f"{first['title']}, {parent.name}",
         tags=as_tags(
             {
-                KEY: f"{key}:{name}",
+                KEY: f"{parent.tags[KEY]}:{name}",
                 "method": name,
                 "kind": first["kind"],
-                "class": edit["class"],
+                **told,
                 "recommended": edit["recommended"] == name,
             }
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock
 
 from neuroinspect.errors import NeuroInspectError, OutsideError
-from neuroinspect.machinery import Machinery
+from neuroinspect.machinery import Machinery, stack_way_out
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,7 +49,7 @@ def asking(machinery: Machinery, wish: str) -> Iterator[None]:
             )
         else:
             place = f"at {machinery.mlflow_url}"
-            way_out = (
+            way_out = stack_way_out(machinery, "mlflow_url") or (
                 "see that the server answers and NEUROINSPECT_MLFLOW_URL is its address; name and password go into "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, a token into MLFLOW_TRACKING_TOKEN"
             )
@@ -64,7 +64,7 @@ def open_client(machinery: Machinery) -> "MlflowClient":
     from mlflow import MlflowClient
 
     if machinery.mlflow_url is None:
-        _make_database(machinery)
+        make_database(machinery)
     return MlflowClient(tracking_uri=machinery.mlflow_store, registry_uri=machinery.mlflow_store)
 
 
@@ -123,14 +123,14 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def _make_database(machinery: Machinery) -> None:
+def make_database(machinery: Machinery) -> None:
     """Make the database whole or not at all: MLflow cannot go on with one whose making was interrupted."""
-    from mlflow import MlflowClient
-
     folder = machinery.state / "mlflow"
     database = folder / "mlflow.db"
     if database.exists():
         return
+    from mlflow import MlflowClient
+
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if database.exists():

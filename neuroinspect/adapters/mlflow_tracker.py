@@ -5,14 +5,13 @@ before the process died is written over. The parent becomes FINISHED last, and a
 """
 
 import json
-from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 import torch
 
+from neuroinspect.adapters.mlflow_entries import FINISHED, PARENT, create_run, find_run, write_entry
 from neuroinspect.adapters.mlflow_record import Entry, RunRecord, name_of_model, read_record, run_key
 from neuroinspect.adapters.mlflow_store import KEY, asking, experiment_id, open_client
 from neuroinspect.artifacts import RunFolder
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 EXPERIMENTS: Final = "neuroinspect/"
-_PARENT: Final = "mlflow.parentRunId"
-_FINISHED: Final = "FINISHED"
-_BATCH: Final = 100
 _MEGABYTE: Final = 2**20
 
 
@@ -49,35 +45,23 @@ class MlflowTracker:
         with asking(self._machinery, "say whether it has the run"):
             client = open_client(self._machinery)
             experiment = experiment_id(client, self._machinery, EXPERIMENTS + model)
-            parent = _find(client, experiment, key)
-        if parent is not None and parent.info.status == _FINISHED:
+            parent = find_run(client, experiment, key)
+        if parent is not None and parent.info.status == FINISHED:
             return str(parent.info.run_id)
-        record = read_record(folder, params)
+        # A loopback address would lead everybody else to their own machine.
+        page_of = None if self._machinery.page_url is None else self._machinery.page_of
+        record = read_record(folder, params, page_of=page_of)
         with asking(self._machinery, "take the run"):
-            parent = parent or _create(client, experiment, record.parent)
+            parent = parent or create_run(client, experiment, record.parent)
             _write_parent(client, parent, record)
             _write_children(client, parent, record)
-            client.set_terminated(parent.info.run_id, _FINISHED)
+            client.set_terminated(parent.info.run_id, FINISHED)
         return str(parent.info.run_id)
-
-
-def _find(client: "MlflowClient", experiment: str, key: str) -> "Run | None":
-    found = client.search_runs(
-        [experiment], f"tags.`{KEY}` = '{key}'", max_results=1, order_by=["attributes.start_time ASC"]
-    )
-    return found[0] if found else None
-
-
-def _create(client: "MlflowClient", experiment: str, entry: Entry, *, parent: "Run | None" = None) -> "Run":
-    """With its key from the start: what is there can be found again."""
-    tags = {KEY: entry.tags[KEY]} | ({} if parent is None else {_PARENT: parent.info.run_id})
-    start = None if parent is None else parent.info.start_time
-    return client.create_run(experiment, start_time=start, tags=tags, run_name=entry.name)
 
 
 def _write_parent(client: "MlflowClient", parent: "Run", record: RunRecord) -> None:
     identifier = parent.info.run_id
-    _write_entry(client, parent, record.parent, time=parent.info.start_time)
+    write_entry(client, parent, record.parent, time=parent.info.start_time)
     client.log_inputs(identifier, _datasets(record))
     client.log_dict(identifier, dict(record.settings), "settings.json")
     # As MlflowClient.log_table leaves them; it would add the rows once more each time it is called.
@@ -92,33 +76,18 @@ def _write_parent(client: "MlflowClient", parent: "Run", record: RunRecord) -> N
             client.log_artifact(identifier, str(path), place or None)
     if not any(name.startswith("system/") for name in parent.data.metrics):
         reading = Entry("", tags={}, params={}, metrics=_system_metrics())
-        _write_entry(client, parent, reading, time=parent.info.start_time)
+        write_entry(client, parent, reading, time=parent.info.start_time)
 
 
 def _write_children(client: "MlflowClient", parent: "Run", record: RunRecord) -> None:
     experiment, identifier = parent.info.experiment_id, parent.info.run_id
-    found = client.search_runs([experiment], f"tags.`{_PARENT}` = '{identifier}'", max_results=1000)
+    found = client.search_runs([experiment], f"tags.`{PARENT}` = '{identifier}'", max_results=1000)
     known = {run.data.tags[KEY]: run for run in found}
     for entry in record.children.values():
-        child = known.get(entry.tags[KEY]) or _create(client, experiment, entry, parent=parent)
-        if child.info.status != _FINISHED:
-            _write_entry(client, child, entry, time=parent.info.start_time)
-            client.set_terminated(child.info.run_id, _FINISHED)
-
-
-def _write_entry(client: "MlflowClient", run: "Run", entry: Entry, *, time: int) -> None:
-    """MLflow keeps a point of the same name, time, step and value once."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    metrics = _batches([Metric(name, value, time, 0) for name, value in entry.metrics.items()])
-    params = _batches([Param(name, text) for name, text in entry.params.items()])
-    tags = _batches([RunTag(name, text) for name, text in entry.tags.items()])
-    for some in zip_longest(metrics, params, tags, fillvalue=()):
-        client.log_batch(run.info.run_id, *some)
-
-
-def _batches(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + _BATCH] for start in range(0, len(values), _BATCH)]
+        child = known.get(entry.tags[KEY]) or create_run(client, experiment, entry, parent=parent)
+        if child.info.status != FINISHED:
+            write_entry(client, child, entry, time=parent.info.start_time)
+            client.set_terminated(child.info.run_id, FINISHED)
 
 
 def _datasets(record: RunRecord) -> "list[DatasetInput]":

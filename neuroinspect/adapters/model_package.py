@@ -26,7 +26,7 @@ SOURCE: Final = "source"
 _NOT_COPIED: Final = ("__pycache__", "*.py[co]", "*.pkl", "*.pickle", "*.pt", "*.pth", "*.ckpt", "*.joblib", ".*")
 
 
-def write_package(folder: Path, edited: EditedModel, model: ModelSettings, *, facts: Mapping[str, Any]) -> None:
+def write_package(folder: Path, edited: EditedModel, model: ModelSettings, *, facts: Mapping[str, Any]) -> str:
     """Fill an empty folder, and load the model from it once, so that what is kept is known to work.
 
     Args:
@@ -34,6 +34,9 @@ def write_package(folder: Path, edited: EditedModel, model: ModelSettings, *, fa
         edited: the model.
         model: how the model it was made from is loaded.
         facts: about the edit, kept in architecture.json.
+
+    Returns:
+        Fingerprint of the model as it loads from the folder.
 
     Raises:
         ModelError: it does not load from the folder alone.
@@ -65,6 +68,7 @@ def write_package(folder: Path, edited: EditedModel, model: ModelSettings, *, fa
             "module what the factory needs, and let it load no pickled weights: what `weights` names is kept already"
         ) from error
     write_json(folder / ARCHITECTURE, {**architecture, "fingerprint": loaded.fingerprint})
+    return loaded.fingerprint
 
 
 def package_settings(folder: Path, *, origin: str | None = None) -> ModelSettings:

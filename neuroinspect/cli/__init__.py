@@ -2,7 +2,22 @@
 
 import typer
 
-from neuroinspect.cli import demo, keep, neurons, plan, review, run, suggest, ui
+from neuroinspect.cli import (
+    carry_out,
+    demo,
+    deploy,
+    history,
+    keep,
+    neurons,
+    patch,
+    plan,
+    promote,
+    review,
+    run,
+    stack,
+    suggest,
+    ui,
+)
 
 app = typer.Typer(
     help="Find out why an image classifier is wrong, edit its decision layer, and measure whether that helped.",
@@ -16,7 +31,13 @@ app.add_typer(review.app, name="review")
 suggest.add_commands(app)
 neurons.add_commands(app)
 keep.add_commands(app)
+app.add_typer(patch.app, name="patch")
+promote.add_commands(app)
 plan.add_command(app)
+carry_out.add_command(app)
+stack.add_commands(app)
+deploy.add_command(app)
+history.add_command(app)
 ui.add_command(app)
 demo.add_command(app)
 

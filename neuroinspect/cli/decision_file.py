@@ -53,7 +53,7 @@ def imported(given: DecisionFile, request: ReviewRequest, *, file: str) -> Decis
     """
     if given.class_name != request.class_name:
         raise ReviewError(
-            f"{file} decides about class {given.class_name!r}, the request is about {request.class_name!r}; "
+            f"{file} decides about class {given.class_name!r}, the review is about {request.class_name!r}; "
             "set diagnose.target in the params file, or import another file"
         )
     return decide(

@@ -18,7 +18,7 @@ from neuroinspect.cli.options import (
     override,
     read_machinery,
 )
-from neuroinspect.cli.run import following, run_all, show_result
+from neuroinspect.cli.run import following, page_command, run_all, show_result
 from neuroinspect.cli.screen import session
 from neuroinspect.errors import SettingsError
 from neuroinspect.settings import Params
@@ -84,7 +84,8 @@ def demo(
         run = RunFolder(params.runs / DEFAULT_RUN)
         machinery = read_machinery(params_file)
         result = run_all(run, params, machinery, flow=flow, auto_review=review is not None, screen=screen)
-        show_result(screen, result, commands=following(params_file, DEFAULT_RUN, None))
+        commands = following(params_file, DEFAULT_RUN, None) | page_command(params_file, machinery, flow=flow)
+        show_result(screen, result, commands=commands)
 
 
 def write_params(path: Path, params: Params) -> None:

@@ -77,7 +77,7 @@ def clean(
     what: Annotated[
         What,
         typer.Argument(
-            help="partial: unfinished stages; run: a whole run; cache: drawn illusions, and what the guide saw"
+            help="partial: unfinished stages; run: a whole run; cache: drawn pictures, and what the guide saw"
         ),
     ],
     params_file: ParamsFile = DEFAULT_PARAMS,
@@ -93,7 +93,7 @@ def clean(
         run, cache = run_folder(params, run_name, out), params.runs.parent / "cache"
         folder = {"partial": run.root / ".partial", "run": run.root, "cache": cache}[what]
         # A folder called cache may hold what is none of ours.
-        parts = [cache / "illusions", cache / "embeddings"] if what == "cache" else [folder]
+        parts = [cache / "illusions", cache / "embeddings", cache / "drawings"] if what == "cache" else [folder]
         there = [part for part in parts if part.is_dir()]
         shown = " and ".join(map(str, there or parts))
         removed = bool(there) and (yes or typer.confirm(f"Remove {shown}?", err=True))

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from neuroinspect.artifacts import RunFolder, StageResult
-from neuroinspect.assembly import flows_are_wanted, plain_tools, refuse_missing_tools
+from neuroinspect.assembly import flows_are_wanted, page_is_installed, plain_tools, refuse_missing_tools
 from neuroinspect.chain import ChainResult, run_chain, run_stage_alone
 from neuroinspect.cli.options import (
     DEFAULT_PARAMS,
@@ -68,7 +68,8 @@ def run(
         folder = run_folder(params, run_name, out)
         machinery = read_machinery(params_file)
         result = run_all(folder, params, machinery, flow=flow, auto_review=review is not None, screen=screen)
-        show_result(screen, result, commands=following(params_file, run_name, out))
+        commands = following(params_file, run_name, out) | page_command(params_file, machinery, flow=flow)
+        show_result(screen, result, commands=commands)
 
 
 def run_all(
@@ -94,14 +95,20 @@ def run_all(
         tools = plain_tools(machinery)
         return run_chain(run, params, auto_review=auto_review, tools=tools, progress=screen.progress)
     refuse_missing_tools()
-    machinery.enter()
-    _make_folder(machinery.prefect_home)  # Prefect makes no folder above its own
+    enter_flows(machinery)
     from flows.local import run_locally  # Prefect reads the environment when it is imported
 
     return run_locally(run, params, machinery=machinery, auto_review=auto_review, progress=screen.progress)
 
 
-def _make_folder(folder: Path) -> None:
+def enter_flows(machinery: Machinery) -> None:
+    """Prepare this process for Prefect, before it is imported.
+
+    Raises:
+        OutsideError: the folder of Prefect's database cannot be made.
+    """
+    machinery.enter()
+    folder = machinery.prefect_home  # Prefect makes no folder above its own
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -119,13 +126,22 @@ def following(params_file: Path, run_name: str, out: Path | None) -> dict[str, s
     return commands | {"apply": f"{apply} --out model.safetensors"}
 
 
+def page_command(params_file: Path, machinery: Machinery, *, flow: bool | None) -> dict[str, str]:
+    """How to open the review page, where there is one: plain stages ask nobody but the run folder."""
+    if flow is False or not page_is_installed():
+        return {}
+    if machinery.page_url is not None:
+        return {"page": f"open {machinery.page}"}
+    return {"page": f"{command('review serve', params_file, DEFAULT_RUN, None)} (then open {machinery.page})"}
+
+
 def show_result(screen: Screen, result: ChainResult, *, commands: Mapping[str, str]) -> None:
     """The last screen: the verdict, where the report is, and what to do next.
 
     Args:
         screen: where it is shown.
         result: how far the chain came.
-        commands: from `following`.
+        commands: from `following` and `page_command`.
     """
     following = _next_steps(result, commands)
     record = {
@@ -147,9 +163,11 @@ def show_result(screen: Screen, result: ChainResult, *, commands: Mapping[str, s
 def _next_steps(result: ChainResult, commands: Mapping[str, str]) -> list[str]:
     if result.status == "waiting":
         pictures = result.root / "visualize"
+        page = [f"look at the candidates and decide on the page: {commands['page']}"] if "page" in commands else []
         return [
-            f"look at the candidates: {commands['review show']} (pictures in {pictures})",
-            f"decide: {commands['review decide']} --neurons 3,17 --note WHY, or --reject",
+            *page,
+            f"{'or in a terminal, ' if page else ''}look at the candidates: {commands['review show']} (pictures in {pictures})",
+            f"decide: {commands['review decide']} --neurons 3,17 --note WHY, or --reject --note WHY",
             f"go on: {commands['run']}",
         ]
     judged = next((stage.summary for stage in result.stages if stage.stage == "evaluate"), {})

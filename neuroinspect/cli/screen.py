@@ -3,18 +3,21 @@
 import errno
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from neuroinspect.errors import NeuroInspectError, SettingsError
+from neuroinspect.review.wording import disguises
 
-EXIT_ERROR, EXIT_SETTINGS, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_ERROR, EXIT_SETTINGS, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -52,8 +55,12 @@ class Screen:
             shown: what a person sees, one block after the other.
         """
         self._bars.stop()
+        self.tell(result, *shown)
+
+    def tell(self, record: Mapping[str, Any], *shown: RenderableType) -> None:
+        """Show something while the command goes on; `--json` prints one object for each call."""
         if self.as_json:
-            self._print_json(result)
+            self._print_json(record)
         elif not self.quiet:
             for block in shown:
                 self.output.print(block, soft_wrap=isinstance(block, str | Text), highlight=False)
@@ -82,6 +89,28 @@ class Screen:
 
     def _print_json(self, result: Mapping[str, Any]) -> None:
         typer.echo(json.dumps(result, ensure_ascii=False, default=str))
+
+
+def as_shown(text: str) -> str:
+    """Text that does nothing to a terminal: names of classes and folders may hold characters that move or colour it."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if disguises(letter) else letter for letter in text)
+
+
+def table_of(rows: Sequence[Mapping[str, str]], *, long: Collection[str], title: str | None = None) -> Table:
+    """A table without the columns in which nothing stands; where it gets narrow, the long ones are folded.
+
+    Args:
+        rows: heading to text, the same headings in each.
+        long: headings of columns that may be folded in the middle of a word.
+        title: above it.
+    """
+    used = [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for name in used:
+        table.add_column(name, overflow="fold", no_wrap=name not in long)
+    for row in rows:
+        table.add_row(*(row[name] for name in used))
+    return table
 
 
 class _ConsoleHandler(logging.Handler):

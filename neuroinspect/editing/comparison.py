@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from neuroinspect.editing.controls import placebo_neurons
-from neuroinspect.editing.edit import Edit, PlannedEdit, as_linear, edit_all, plan_edit, uses_neurons
+from neuroinspect.editing.edit import Edit, PlannedEdit, as_linear, edit_all, original_score, plan_edit, uses_neurons
 from neuroinspect.editing.problem import EditProblem
-from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
+from neuroinspect.editing.selection import Score, is_eligible, select
+from neuroinspect.editing.strength import FULL, check_strength
 from neuroinspect.errors import EvidenceError
 from neuroinspect.masking import neuron_family
 from neuroinspect.ports import Progress, silent
@@ -55,6 +56,7 @@ def compare_edits(
     candidates: Sequence[int],
     settings: EditSettings,
     seed: int,
+    strength: float = FULL,
     progress: Progress = silent,
 ) -> Comparison:
     """Make every edit and every control, each with the same number of tries, and recommend by the selection rule.
@@ -64,8 +66,14 @@ def compare_edits(
         candidates: all neurons the diagnosis named; none of them serves as a placebo.
         settings: methods, tries, training loop.
         seed: for the placebo draws.
+        strength: of every edit and every control, so that they stay comparable; above 0 and at most 1.
         progress: told how many layers are trained.
+
+    Raises:
+        SettingsError: an unknown method, or a strength out of range.
+        ReviewError: too few neurons are left for a placebo.
     """
+    check_strength(strength)
     chosen = tuple(dict.fromkeys(neuron for group in problem.neurons.values() for neuron in group))
     family = tuple(
         neuron_family(problem.validation_features, chosen, labels=problem.validation_labels, size=FAMILY_SIZE)
@@ -83,10 +91,8 @@ def compare_edits(
         planned |= placebos
         if missing:
             placebo_refused[method] = missing
-    edits = edit_all(planned, settings=settings, progress=progress)
-    original = score_layer(
-        problem.weight, problem.bias, features=problem.validation_features, labels=problem.validation_labels
-    )
+    edits = edit_all(planned, settings=settings, strength=strength, progress=progress)
+    original = original_score(problem)
     eligible = ["original"] + [
         name
         for name in ("retrain", *settings.methods)

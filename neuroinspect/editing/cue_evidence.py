@@ -58,7 +58,7 @@ def direction_agreement(
     labels: Tensor,
     present: Tensor,
     *,
-    covariance: Tensor,
+    factor: Tensor,
     halvings: int,
     generator: torch.Generator,
 ) -> float:
@@ -71,7 +71,7 @@ def direction_agreement(
         features: (N, F).
         labels: (N,) class numbers; each half has half the samples of every class with the cue, and of those without.
         present: (N,) bool, the sample shows the cue.
-        covariance: (F, F), positive definite.
+        factor: (F, F) lower Cholesky factor of the covariance.
         halvings: how often the samples are halved, at least 1.
         generator: for the halves.
     """
@@ -82,7 +82,7 @@ def direction_agreement(
     stacked = torch.stack(contrasts, 1)
     parts = zip(features.split(_ROWS), stacked.split(_ROWS), strict=True)
     directions = torch.stack([values.double().T @ weights for values, weights in parts]).sum(0)
-    whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), directions, upper=False)
+    whitened = torch.linalg.solve_triangular(factor, directions, upper=False)
     lengths = whitened.norm(dim=0)
     units = whitened / lengths.where(lengths > 0, 1.0)
     return float((units[:, ::2] * units[:, 1::2]).sum(0).mean())
@@ -115,7 +115,7 @@ def draw_half(strata: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def weigh_evidence(
-    problem: EditProblem, class_index: int, *, present: Tensor, covariance: Tensor, settings: EvidenceSettings
+    problem: EditProblem, class_index: int, *, present: Tensor, factor: Tensor, settings: EvidenceSettings
 ) -> CueEvidence:
     """What the direction of the cue that goes with one class rests on; the same samples always give the same answer.
 
@@ -123,7 +123,7 @@ def weigh_evidence(
         problem: whose validation samples (N) estimate the direction.
         class_index: the class whose neurons were chosen.
         present: (N,) bool, the sample shows the cue as far as the chosen neurons say.
-        covariance: (F, F) of the validation features, positive definite.
+        factor: (F, F) lower Cholesky factor of the covariance of the validation features.
         settings: how often the samples are halved.
     """
     features, labels = problem.validation_features, problem.validation_labels
@@ -132,7 +132,7 @@ def weigh_evidence(
         features,
         labels,
         present,
-        covariance=covariance,
+        factor=factor,
         halvings=settings.halvings,
         generator=torch.Generator().manual_seed(0),
     )
@@ -150,7 +150,7 @@ def require_evidence(problem: EditProblem, moments: SelectMoments, settings: Evi
     """
     for class_index, chosen in problem.neurons.items():
         present = starting_score(problem.validation_features, chosen, moments) > START
-        evidence = weigh_evidence(problem, class_index, present=present, covariance=moments.total, settings=settings)
+        evidence = weigh_evidence(problem, class_index, present=present, factor=moments.total_factor, settings=settings)
         if evidence.agreement < settings.min_agreement:
             raise EvidenceError(
                 f"too few validation samples to know the cue's direction: two halves of the {evidence.samples} agree by "

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuroinspect.editing.select_moments import SelectMoments, weighted_sum
+from neuroinspect.editing.select_moments import SelectMoments, scratch_for, weighted_sum
 
 START = 1.0
 """Standard deviations above the mean of a score at which a sample is first taken to show the cue."""
@@ -74,19 +74,20 @@ def find_presence(features: Tensor, neurons: Sequence[int], moments: SelectMomen
         moments: of these features.
     """
     score = starting_score(features, neurons, moments)
+    scratch = scratch_for(features)
     for _ in range(SMOOTHINGS):
-        score = standardise(read_presence(features, score, moments))
+        score = standardise(read_presence(features, score, moments, scratch=scratch))
     split = split_scores(score, (score > START).double(), moments)
     clear, converged = split.gap >= CLEAR, True
     if clear:
-        split, converged = _correct(features, split, moments)
+        split, converged = _correct(features, split, moments, scratch)
         score = split.upper
     return CuePresence(score, int((split.upper > 0.5).sum()), split.gap, clear, converged)
 
 
-def _correct(features: Tensor, split: Split, moments: SelectMoments) -> tuple[Split, bool]:
+def _correct(features: Tensor, split: Split, moments: SelectMoments, scratch: Tensor) -> tuple[Split, bool]:
     for _ in range(CORRECTIONS):
-        score = read_presence(features, split.upper, moments)
+        score = read_presence(features, split.upper, moments, scratch=scratch)
         corrected = split_scores(standardise(score), split.upper, moments)
         change = (corrected.upper - split.upper).abs().mean()
         settled = bool(change <= SETTLED * split.upper.mean())
@@ -118,12 +119,12 @@ def find_cues(features: Tensor, neurons: Sequence[int], moments: SelectMoments) 
     whole = find_presence(features, neurons, moments)
     found: list[CuePresence] = []
     left = list(neurons) if whole.clear else []
-    while left:
+    while len(left) > 1:  # a single one that is left would be passed over
         residual = _activations(features, left, moments)[1] / len(features) ** 0.5
         hub = int(_agreement(residual).argmax()) if len(left) > 2 else 0
         together = residual.T @ residual[:, hub] > SAME_CUE
         group = [neuron for k, neuron in enumerate(left) if k == hub or together[k]]
-        presence = find_presence(features, group, moments)
+        presence = whole if group == list(neurons) else find_presence(features, group, moments)
         if presence.clear and len(group) > 1:
             found.append(presence)
         explained = residual.T @ _within(presence.score, moments) > SAME_CUE
@@ -166,16 +167,24 @@ def _within(score: Tensor, moments: SelectMoments) -> Tensor:
     return torch.div(centred, centred.norm().clamp_min(1e-30))
 
 
-def read_presence(features: Tensor, presence: Tensor, moments: SelectMoments) -> Tensor:
+def read_presence(
+    features: Tensor, presence: Tensor, moments: SelectMoments, *, scratch: Tensor | None = None
+) -> Tensor:
     """Score (N,) of the best linear reader of a presence (N,) within classes, for each sample as if it had not taken part.
 
     Ridge regression on the features within classes, penalised by the shrinkage of their covariance; leaving one sample out
     is exact but for the class means. Without it the reader would confirm every guess as soon as neurons are many.
+
+    Args:
+        features: (N, F) of the split that selects.
+        presence: (N,).
+        moments: of these features.
+        scratch: from `scratch_for`, where many presences are read one after another.
     """
     count, classes = len(features), len(moments.counts)
     rates = torch.zeros(classes, dtype=torch.float64, device=features.device).index_add_(0, moments.row, presence)
     wanted = presence - (rates / moments.counts)[moments.row]
-    pull = weighted_sum(features, wanted) / count
+    pull = weighted_sum(features, wanted, scratch=scratch) / count
     reader = moments.solve_within(pull[:, None])[:, 0]
     by_class = moments.class_means @ reader
     fitted = (features @ reader.to(features)).double() - by_class[moments.row]

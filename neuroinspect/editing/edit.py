@@ -4,9 +4,9 @@ A method is a function that turns a problem into tries; the same loop trains the
 one with `register_method`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +19,17 @@ from neuroinspect.editing.cue_erasure import cue_erasure_tries
 from neuroinspect.editing.focal import focal_tries
 from neuroinspect.editing.problem import EditProblem, Try, make_problem
 from neuroinspect.editing.ratio import ratio_tries
-from neuroinspect.editing.refit import Contest, train_tries
+from neuroinspect.editing.refit import Contest, Layer, train_tries
 from neuroinspect.editing.retrain import retrain_tries
 from neuroinspect.editing.selection import Score, is_eligible, score_layer, select
 from neuroinspect.editing.silencing import silencing_tries
+from neuroinspect.editing.strength import FULL, blend, check_strength
 from neuroinspect.errors import SettingsError
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import EditSettings
 
 MethodTries = Callable[[EditProblem, EditSettings], list[Try]]
+Name = TypeVar("Name", bound=Hashable)
 
 _METHODS: dict[str, MethodTries] = {
     "cue_erasure": cue_erasure_tries,
@@ -74,6 +76,7 @@ class Edit:
         tries: all settings that were tried.
         chosen: which of them the selection rule took.
         original: the score of the original layer.
+        strength: how far every try went from the original layer to what it was trained to, above 0 and at most 1.
     """
 
     decision_layer: nn.Linear
@@ -82,6 +85,7 @@ class Edit:
     tries: tuple[TryRecord, ...]
     chosen: int
     original: Score
+    strength: float
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -103,6 +107,7 @@ def edit_decision_layer(
     method: str = "cue_erasure",
     settings: EditSettings,
     validation: tuple[Tensor, Tensor],
+    strength: float = FULL,
 ) -> Edit:
     """Make a new decision layer in which the chosen neurons' cue has lost its grip.
 
@@ -115,17 +120,19 @@ def edit_decision_layer(
             bias also with "+bias" after it; or one from `register_method`.
         settings: its tries, the training loop and the selection rule.
         validation: features (N, F) and labels (N,) that select, never the ones that judge.
+        strength: how far to go from the original layer to the edited one, above 0 and at most 1.
 
     Raises:
         FeaturesError: shapes that do not fit, or values that are not finite.
         ReviewError: neurons or classes that do not exist.
-        SettingsError: an unknown method.
+        SettingsError: an unknown method, or a strength out of range.
         EvidenceError: the samples are too few, or too alike, for what the method must estimate.
 
     Reference: docs/method.md section 5; Ju et al. 2023, section III-D.
     """
     problem = make_problem((features, labels), validation, decision_layer, neurons=neurons)
-    return edit_all({method: plan_edit(problem, method, settings=settings)}, settings=settings)[method]
+    planned = {method: plan_edit(problem, method, settings=settings)}
+    return edit_all(planned, settings=settings, strength=strength)[method]
 
 
 def plan_edit(problem: EditProblem, method: str, *, settings: EditSettings) -> PlannedEdit:
@@ -139,34 +146,86 @@ def plan_edit(problem: EditProblem, method: str, *, settings: EditSettings) -> P
 
 
 def edit_all(
-    planned: Mapping[str, PlannedEdit], *, settings: EditSettings, progress: Progress = silent
-) -> dict[str, Edit]:
+    planned: Mapping[Name, PlannedEdit],
+    *,
+    settings: EditSettings,
+    strength: float = FULL,
+    progress: Progress = silent,
+) -> dict[Name, Edit]:
     """Several edits of the same decision layer on the same data, trained side by side.
 
     Args:
         planned: by name of the edit; their problems may differ in their neurons only.
         settings: for all of them.
+        strength: of all of them; tries are compared as they would be delivered.
+        progress: told how many tries are trained.
+
+    Raises:
+        SettingsError: a strength that is not above 0 and at most 1.
+    """
+    check_strength(strength)
+    original = original_score(next(iter(planned.values())).problem)
+    trained = train_planned(planned, original, settings=settings, strength=strength, progress=progress)
+    return {
+        name: choose_try(plan, trained[name], original, settings=settings, strength=strength)
+        for name, plan in planned.items()
+    }
+
+
+def train_planned(
+    planned: Mapping[Name, PlannedEdit],
+    original: Score,
+    *,
+    settings: EditSettings,
+    strength: float = FULL,
+    progress: Progress = silent,
+) -> dict[Name, list[Layer]]:
+    """The layers of every try of several edits, each at full strength, trained side by side.
+
+    Args:
+        planned: by name of the edit; their problems may differ in their neurons only.
+        original: score of the original layer.
+        settings: the training loop, for all of them.
+        strength: at which tries compete for being trained to their end.
         progress: told how many tries are trained.
     """
-    data = next(iter(planned.values())).problem
-    every = [one for plan in planned.values() for one in plan.tries]
-    judge = {"features": data.validation_features, "labels": data.validation_labels}
-    original = score_layer(data.weight, data.bias, **judge)
     groups = [number for number, plan in enumerate(planned.values()) for _ in plan.tries]
-    contest = Contest(groups, original, settings.average_tolerance)
+    contest = Contest(groups, original, settings.average_tolerance, strength)
+    every = [one for plan in planned.values() for one in plan.tries]
+    data = next(iter(planned.values())).problem
     layers = iter(train_tries(data, every, settings=settings.train, contest=contest, progress=progress))
-    edits = {}
-    for name, plan in planned.items():
-        made = [next(layers) for _ in plan.tries]
-        scores = [score_layer(weight, bias, **judge) for weight, bias in made]
-        chosen = select(scores, original, average_tolerance=settings.average_tolerance)
-        records = tuple(
-            TryRecord(one.settings, score, is_eligible(score, original, average_tolerance=settings.average_tolerance))
-            for one, score in zip(plan.tries, scores, strict=True)
-        )
-        layer = as_linear(*made[chosen])
-        edits[name] = Edit(layer, plan.method, plan.problem.neurons, records, chosen, original)
-    return edits
+    return {name: [next(layers) for _ in plan.tries] for name, plan in planned.items()}
+
+
+def choose_try(
+    plan: PlannedEdit, trained: Sequence[Layer], original: Score, *, settings: EditSettings, strength: float = FULL
+) -> Edit:
+    """The edit that the selection rule takes from the trained layers of its tries, at a strength.
+
+    Args:
+        plan: the edit.
+        trained: weight (C, F) and bias (C,) of each of its tries at full strength.
+        original: score of the original layer.
+        settings: the selection rule.
+        strength: how far to go from the original layer, above 0 and at most 1.
+    """
+    problem = plan.problem
+    made = [blend((problem.weight, problem.bias), layer, strength) for layer in trained]
+    scores = [
+        score_layer(*layer, features=problem.validation_features, labels=problem.validation_labels) for layer in made
+    ]
+    chosen = select(scores, original, average_tolerance=settings.average_tolerance)
+    records = tuple(
+        TryRecord(one.settings, score, is_eligible(score, original, average_tolerance=settings.average_tolerance))
+        for one, score in zip(plan.tries, scores, strict=True)
+    )
+    return Edit(as_linear(*made[chosen]), plan.method, problem.neurons, records, chosen, original, strength)
+
+
+def original_score(problem: EditProblem) -> Score:
+    """Score of the original layer on the selecting split."""
+    judge = {"features": problem.validation_features, "labels": problem.validation_labels}
+    return score_layer(problem.weight, problem.bias, **judge)
 
 
 def method_tries(method: str) -> MethodTries:

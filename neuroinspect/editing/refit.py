@@ -16,6 +16,7 @@ from neuroinspect.editing.bias import shift_bias
 from neuroinspect.editing.problem import EditProblem, Try
 from neuroinspect.editing.selection import Score, rank, score_layer
 from neuroinspect.editing.stack import Stack
+from neuroinspect.editing.strength import FULL, blend
 from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import TrainSettings
 
@@ -33,11 +34,13 @@ class Contest:
         groups: number of the group of each try.
         original: score of the original layer.
         average_tolerance: of the selection rule, which says what is worse.
+        strength: how far from the original layer a try would be delivered; so it competes.
     """
 
     groups: Sequence[int]
     original: Score
     average_tolerance: float
+    strength: float = FULL
 
 
 def train_tries(
@@ -141,13 +144,14 @@ class _Race:
         for position in sorted(self._in_contest):
             groups.setdefault(contest.groups[position], []).append(position)
         for members in groups.values():
-            scores = [self._score(position) for position in members]
+            scores = [self._score(position, contest.strength) for position in members]
             order = rank(scores, contest.original, average_tolerance=contest.average_tolerance)
             self._in_contest -= {members[k] for k in order[max(1, len(members) // 2) :]}
         self._stop(one for one in self.running if one not in self._in_contest)
 
-    def _score(self, position: int) -> Score:
-        weight, bias = shift_bias(self._problem, self.best[position], self._tries[position].shift)
+    def _score(self, position: int, strength: float) -> Score:
+        shifted = shift_bias(self._problem, self.best[position], self._tries[position].shift)
+        weight, bias = blend((self._problem.weight, self._problem.bias), shifted, strength)
         features, labels = self._problem.validation_features, self._problem.validation_labels
         return score_layer(weight, bias, features=features, labels=labels)
 

@@ -27,6 +27,7 @@ class SelectMoments:
         mean: (F,).
         class_means: (C, F).
         total: (F, F) shrunk covariance.
+        total_factor: (F, F) its lower Cholesky factor.
         within: (F, F) lower Cholesky factor of the shrunk covariance within classes, scaled so that it is that covariance plus
             a ridge: what is fitted with it can then leave a sample out exactly.
         leverage: (N,) in 0..1, what part of its own fitted value a sample is.
@@ -37,12 +38,16 @@ class SelectMoments:
     mean: Tensor
     class_means: Tensor
     total: Tensor
+    total_factor: Tensor
     within: Tensor
     leverage: Tensor
 
     def solve_within(self, directions: Tensor) -> Tensor:
         """Inverse covariance within classes times directions (F, K)."""
-        return torch.cholesky_solve(directions, self.within)
+        # The two steps of torch.cholesky_solve, which copies the factor each time: that takes longer than to solve.
+        inner = torch.linalg.solve_triangular(self.within, directions, upper=False)
+        solved: Tensor = torch.linalg.solve_triangular(self.within.mT, inner, upper=True)
+        return solved
 
 
 def moments_of(problem: EditProblem, *, shrinkage: float | None) -> SelectMoments:
@@ -75,7 +80,8 @@ def measure_moments(features: Tensor, labels: Tensor, *, shrinkage: float | None
         torch.linalg.solve_triangular(within, centred.T, upper=False).square().sum(0)
         for centred in _centred(features, means, row)
     ]
-    return SelectMoments(row, counts, mean, means, total, within, torch.cat(leverage) / len(features))
+    factor = torch.linalg.cholesky(total)
+    return SelectMoments(row, counts, mean, means, total, factor, within, torch.cat(leverage) / len(features))
 
 
 def shrunk_covariance(features: Tensor, means: Tensor, row: Tensor, *, shrinkage: float | None) -> tuple[Tensor, float]:
@@ -116,12 +122,24 @@ def class_sums(features: Tensor, row: Tensor, *, classes: int, weights: Tensor |
     return sums
 
 
-def weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
-    """Sum (F,), float64, of the samples weighted by (N,)."""
+def weighted_sum(features: Tensor, weights: Tensor, *, scratch: Tensor | None = None) -> Tensor:
+    """Sum (F,), float64, of the samples weighted by (N,).
+
+    Args:
+        features: (N, F).
+        weights: (N,).
+        scratch: from `scratch_for`, where many sums follow one another.
+    """
+    scratch = scratch_for(features) if scratch is None else scratch
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
     for values, share in zip(features.split(_ROWS), weights.split(_ROWS), strict=True):
-        total += share.double() @ values.double()
+        total += share.double() @ scratch[: len(values)].copy_(values)
     return total
+
+
+def scratch_for(features: Tensor) -> Tensor:
+    """Memory for the samples held in float64 at once: to ask the system for it again and again takes longer than the sum."""
+    return features.new_empty((min(_ROWS, len(features)), features.shape[1]), dtype=torch.float64)
 
 
 def _centred(features: Tensor, means: Tensor, row: Tensor) -> Iterator[Tensor]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from neuroinspect.editing.controls import placebo_neurons
-from neuroinspect.editing.edit import edit_all, method_tries, plan_edit, uses_neurons
+from neuroinspect.editing.edit import edit_all, method_tries, uses_neurons
+from neuroinspect.editing.halves import Half, Neurons, halve, plan_sets
 from neuroinspect.editing.problem import EditProblem
 from neuroinspect.editing.selection import Score, is_eligible, score_layer
 from neuroinspect.errors import EvidenceError, ReviewError, SettingsError
@@ -27,7 +28,6 @@ from neuroinspect.ports import Progress, silent
 from neuroinspect.settings import EditSettings, SuggestSettings
 
 Kind = Literal["candidate", "family", "union"]
-Neurons = tuple[int, ...]
 FAMILY_SIZE = 25
 """Neurons most correlated with each candidate that are kept out of the placebo."""
 
@@ -124,15 +124,6 @@ def suggest_neurons(
     return Suggestions(trial.original, tuple(trial.found[one] for one in order), trial.refused)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Half:
-    """The problem with one part of the select split in the place of the whole, and the part that judges."""
-
-    problem: EditProblem
-    features: Tensor
-    labels: Tensor
-
-
 class _Trial:
     """Runs edits of sets on every half, each set once, and keeps what they gave."""
 
@@ -152,7 +143,7 @@ class _Trial:
         self._problem, self._class_index, self._progress = problem, class_index, progress
         self._settings, self._edit_settings = settings, edit_settings
         self._generator = torch.Generator().manual_seed(seed)
-        self._halves = _halve(problem, settings.repeats, generator=self._generator)
+        self._halves = halve(problem, settings.repeats, generator=self._generator)
         self._placebos: dict[int, float | None] = {}
         self.original = _mean([_judge((problem.weight, problem.bias), half, class_index) for half in self._halves])
 
@@ -194,18 +185,18 @@ class _Trial:
         figures: dict[Neurons, list[Figures]] = {one: [] for one in sets}
         refused: dict[Neurons, Figures | str] = {}
         for half in self._halves:
-            planned = {}
-            for one in sets:
-                problem = half.problem.with_neurons({self._class_index: one})
-                try:
-                    planned[str(one)] = plan_edit(problem, self._settings.method, settings=self._edit_settings)
-                except EvidenceError as error:
-                    refused[one] = str(error)
+            planned, why = plan_sets(
+                half,
+                sets,
+                class_index=self._class_index,
+                method=self._settings.method,
+                settings=self._edit_settings,
+            )
+            refused |= why
             edits = edit_all(planned, settings=self._edit_settings) if planned else {}
-            for one in sets:
-                if str(one) in edits:
-                    layer = edits[str(one)].decision_layer
-                    figures[one].append(_judge((layer.weight, layer.bias), half, self._class_index))
+            for one, edit in edits.items():
+                layer = edit.decision_layer
+                figures[one].append(_judge((layer.weight, layer.bias), half, self._class_index))
         return {one: refused[one] if one in refused else _mean(given) for one, given in figures.items()}
 
     def _placebo(self, count: int) -> float | None:
@@ -229,29 +220,7 @@ class _Trial:
         return self._placebos[count]
 
 
-def _halve(problem: EditProblem, repeats: int, *, generator: torch.Generator) -> list[_Half]:
-    """Two halves of the select split, each class in both, as often as asked; each half judges what the other selected."""
-    labels = problem.validation_labels.cpu()
-    halves = []
-    for _ in range(repeats):
-        first = torch.zeros(len(labels), dtype=torch.bool)
-        for index in labels.unique().tolist():
-            rows = (labels == index).nonzero().flatten()
-            first[rows[torch.randperm(len(rows), generator=generator)[: (len(rows) + 1) // 2]]] = True
-        for selects in (first, ~first):
-            halves.append(_half(problem, selects.to(problem.validation_labels.device)))
-    return halves
-
-
-def _half(problem: EditProblem, selects: Tensor) -> _Half:
-    features, labels = problem.validation_features, problem.validation_labels
-    own = EditProblem(
-        problem.features, problem.labels, features[selects], labels[selects], problem.weight, problem.bias, {}
-    )
-    return _Half(own, features[~selects], labels[~selects])
-
-
-def _judge(layer: tuple[Tensor, Tensor], half: _Half, class_index: int) -> Figures:
+def _judge(layer: tuple[Tensor, Tensor], half: Half, class_index: int) -> Figures:
     score = score_layer(*layer, features=half.features, labels=half.labels)
     logits = half.features @ layer[0].T + layer[1]
     return Figures(score.average, score.worst_class, class_auroc(logits, half.labels, class_index))

@@ -211,3 +211,56 @@ def test_data_that_dvc_keeps_no_copy_of_says_how_it_is_made(project: Path):
     (project / "data.dvc").write_text(yaml.safe_dump(record))
     with pytest.raises(DataError, match=r"\(drawn by `neuroinspect demo-data`\); DVC keeps no copy of it"):
         REVISIONS.pull(project / "data")
+
+
+def next_version(project: Path, tmp_path: Path) -> tuple[str, str]:
+    """Add a second version of the data and push it; the texts of the DVC file before and after."""
+    before = (project / "data.dvc").read_text()
+    (project / "data" / "train" / "c.txt").write_text("added later")
+    dvc(project, "add", "-q", "data", state=tmp_path)
+    dvc(project, "push", "-q", state=tmp_path)
+    return before, (project / "data.dvc").read_text()
+
+
+def test_another_version_that_the_dvc_file_names_is_brought(project: Path, tmp_path: Path):
+    before, after = next_version(project, tmp_path)
+    for text, there in ((before, False), (after, True), (before, False)):
+        (project / "data.dvc").write_text(text)
+        REVISIONS.update(project / "data" / "table.csv")
+        assert (project / "data" / "train" / "c.txt").exists() == there
+        assert REVISIONS.revision(project / "data") == version(project)
+
+
+def test_a_version_that_is_in_no_cache_is_brought_from_the_remote(project: Path, tmp_path: Path):
+    before, after = next_version(project, tmp_path)
+    (project / "data.dvc").write_text(before)
+    REVISIONS.update(project / "data")
+    shutil.rmtree(project / ".dvc" / "cache")
+    dvc(project, "commit", "-q", "-f", "data.dvc", state=tmp_path)  # the cache has what is here, and no more
+    (project / "data.dvc").write_text(after)
+    REVISIONS.update(project / "data")
+    assert (project / "data" / "train" / "c.txt").read_text() == "added later"
+
+
+def test_bringing_a_version_brings_what_is_not_here_at_all(project: Path):
+    lose_the_data(project)
+    REVISIONS.update(project / "data")
+    assert REVISIONS.revision(project / "data") == version(project)
+
+
+def test_what_was_changed_by_hand_is_never_lost_to_another_version(project: Path):
+    (project / "data" / "table.csv").write_text("my own work")
+    with pytest.raises(DataError, match=r"not in the version that data\.dvc names.*cannot be brought"):
+        REVISIONS.update(project / "data")
+    assert (project / "data" / "table.csv").read_text() == "my own work"
+
+
+def test_what_dvc_does_not_keep_is_left_as_it_is(project: Path):
+    (project / "other").mkdir()
+    REVISIONS.update(project / "other")
+    record = yaml.safe_load((project / "data.dvc").read_text())
+    record["outs"][0]["cache"] = False
+    (project / "data.dvc").write_text(yaml.safe_dump(record))
+    (project / "data" / "table.csv").write_text("drawn anew")
+    REVISIONS.update(project / "data")
+    assert (project / "data" / "table.csv").read_text() == "drawn anew"

@@ -132,6 +132,15 @@ def test_a_registered_model_is_debugged_under_its_own_name(finished, store):
     assert load(resolved).class_names == load(finished.params.model).class_names
 
 
+def test_a_model_that_another_machine_brought_is_brought_here(finished, copy, tmp_path):
+    registry = MlflowRegistry(copy)
+    here = registry.resolve(f"models:/{NAME}/1")
+    there = here.model_copy(update={"weights": tmp_path / "other machine" / "model.safetensors"})
+    params = finished.params.model_copy(update={"model": there})
+    assert with_resolved_model(params, Tools(registry=registry)).model == here
+    assert with_resolved_model(params, Tools()).model == there
+
+
 def test_a_run_goes_on_with_the_version_it_began_with_when_the_alias_moves(copy, tmp_path, caplog):
     second_version(copy, tmp_path)
     client(copy).set_registered_model_alias(NAME, "candidate", "2")
@@ -203,7 +212,7 @@ def test_the_alias_stays_on_the_newest_candidate(finished, copy):
 def test_where_the_original_is_recommended_nothing_is_registered(finished, new_store, tmp_path):
     run, machinery = RunFolder(tmp_path / "rejected"), new_store(tmp_path / "state")
     shutil.copytree(finished.run, run.root)
-    rejection = decide(read_request(run), verdict="rejected", neurons={}, by="ada")
+    rejection = decide(read_request(run), verdict="rejected", neurons={}, note="no cue", by="ada")
     save_decision(run, rejection, replace=True)
     for stage in ("edit", "evaluate", "report"):
         carry_out(stage, run, finished.params)

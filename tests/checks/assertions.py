@@ -1,7 +1,8 @@
 """Find tests that cannot fail: `python tests/checks/assertions.py FOLDER` names each test function without an assertion.
 
-An assertion is an `assert` statement, `pytest.raises` or `pytest.warns`, or a call of a function whose name starts with
-`assert` (such as `torch.testing.assert_close`), in the test itself or in a helper of the same file that it calls.
+An assertion is an `assert` statement, `pytest.raises` or `pytest.warns`, Playwright's `expect`, or a call of a function whose
+name starts with `assert` (such as `torch.testing.assert_close`), in the test itself or in a helper of the same file that it
+calls.
 """
 
 import ast
@@ -26,7 +27,7 @@ def asserts(function: Function, helpers: dict[str, Function], seen: frozenset[st
     names = called_names(function)
     if any(isinstance(node, ast.Assert) for node in ast.walk(function)):
         return True
-    if any(name in {"raises", "warns"} or name.startswith("assert") for name in names):
+    if any(name in {"raises", "warns", "expect"} or name.startswith("assert") for name in names):
         return True
     return any(asserts(helpers[name], helpers, seen | names) for name in names & helpers.keys() - seen)
 

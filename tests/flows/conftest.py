@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from neuroinspect.machinery import Machinery
+from tests.flows.nursery import Nursery, nursery
 
 _START_SECONDS = 120
 
@@ -44,6 +45,13 @@ def prefect_server(tmp_path_factory) -> Iterator[str]:
             server.wait()
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def children(prefect_server, tmp_path_factory) -> Iterator[Nursery]:
+    """Processes to be killed, forked from one that has loaded everything and talks to the server."""
+    with nursery(tmp_path_factory.mktemp("nursery") / "log") as found:
+        yield found
 
 
 def _send_what_is_left() -> None:

@@ -5,6 +5,7 @@ the test server.
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,22 +20,23 @@ _SERVE = "from tests.flows.nursery import serve; serve()"
 
 
 class Nursery:
-    """Runs `neuroinspect run --review auto` in forked children."""
+    """Runs `neuroinspect run --review auto`, or the nightly flow, in forked children."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, params: Path, *, killed_in: str | None = None) -> int:
+    def run(self, params: Path, *, killed_in: str | None = None, night: str | None = None) -> int:
         """Exit code of the child, -9 where it was killed. What it logs is added to `log` beside the params.
 
         Args:
             params: the params file.
             killed_in: the task in which the child gets the signal that cannot be caught, as it opens the first file of the
                 project for writing.
+            night: the date of the nightly flow; None: run the chain.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(params), killed_in]) + "\n")
+        self._process.stdin.write(json.dumps([str(params), killed_in, night]) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -62,7 +64,8 @@ def serve() -> None:
     import great_expectations  # noqa: F401
     import mlflow.pyfunc  # noqa: F401
 
-    import flows.local  # noqa: F401
+    import flows.local
+    import flows.nightly  # noqa: F401
     import neuroinspect.cli
     import neuroinspect.stages.report  # noqa: F401
 
@@ -78,13 +81,15 @@ def serve() -> None:
         sys.stdout.flush()
 
 
-def _run(params: str, killed_in: str | None) -> None:
+def _run(params: str, killed_in: str | None, night: str | None) -> None:
     folder = Path(params).parent
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())
     if killed_in is not None:
         _die_in(killed_in, folder)
+    if night is not None:
+        _run_nightly(Path(params), night)
     from neuroinspect.cli import main
 
     sys.argv = ["neuroinspect", "run", "--params", params, "--review", "auto"]
@@ -93,6 +98,21 @@ def _run(params: str, killed_in: str | None) -> None:
     except SystemExit as end:
         sys.stdout.flush()
         os._exit(int(end.code or 0))
+
+
+def _run_nightly(params: Path, night: str) -> None:
+    from flows.nightly import nightly
+    from flows.surroundings import surrounded_by
+    from neuroinspect.machinery import load_machinery
+    from neuroinspect.ports import silent
+    from neuroinspect.settings import load_params
+
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    given = load_params(params)
+    with surrounded_by(load_machinery(params.parent), silent):
+        nightly(given, str(given.runs), night)
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _die_in(task: str, project: Path) -> None:

@@ -14,7 +14,6 @@ from neuroinspect.assembly import all_tools
 from neuroinspect.chain import run_chain
 from neuroinspect.machinery import Machinery
 from neuroinspect.settings import load_params
-from tests.flows.nursery import nursery
 from tests.tiny import make_project
 
 # In the order of the flows; the others write nothing.
@@ -31,11 +30,12 @@ TASKS = (
     "report",
     "track",
     "register",
+    "close",
 )
 
 
 @pytest.fixture(scope="module")
-def survived(prefect_server, tmp_path_factory) -> tuple[Path, list[int], list[str]]:
+def survived(children, tmp_path_factory) -> tuple[Path, list[int], list[str]]:
     """A project whose run was killed in every task and then finished; the exit codes, and what was logged."""
     folder = tmp_path_factory.mktemp("killed")
     project = folder / "project"
@@ -44,8 +44,7 @@ def survived(prefect_server, tmp_path_factory) -> tuple[Path, list[int], list[st
     given["visualize"] |= {"neurons": 2, "shard_size": 1}
     params.write_text(yaml.safe_dump(given))
     shutil.copytree(project, folder / "untouched")
-    with nursery(folder / "nursery.log") as children:
-        codes = [children.run(params, killed_in=task) for task in (*TASKS, None)]
+    codes = [children.run(params, killed_in=task) for task in (*TASKS, None)]
     return project, codes, (project / "log").read_text().splitlines()
 
 
@@ -86,7 +85,7 @@ def test_mlflow_has_one_run_one_child_for_each_method_and_one_version(survived):
     assert [run.info.status for run in parents] == ["FINISHED"]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     rows = read_json(project / "runs" / "run" / "evaluate" / "metrics.json")["splits"]["judge"]["rows"]
-    assert sorted(run.info.run_name for run in children) == sorted(row["title"] for row in rows)
+    assert sorted(run.info.run_name for run in children) == sorted(f"{row['title']}, run (fish)" for row in rows)
     (version,) = client.search_model_versions("")
     assert version.run_id == parents[0].info.run_id
 
@@ -98,4 +97,5 @@ def test_the_review_store_has_one_question_with_one_answer(survived):
         assert store.execute("select id, status, decided_by from review").fetchall() == [
             (request["id"], "APPROVED", "auto")
         ]
-        assert store.execute("select count(*) from review_trail").fetchone() == (2,)  # asked, answered
+        found = store.execute("select what from review_trail order by number").fetchall()
+        assert found == [("opened",), ("decided",), ("edited",)]

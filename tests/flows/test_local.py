@@ -18,7 +18,7 @@ from neuroinspect.gate import take_decision
 from neuroinspect.machinery import Machinery
 from neuroinspect.review import decide
 from neuroinspect.settings import Params, load_params
-from neuroinspect.stages.review import read_request
+from neuroinspect.stages.review import read_decision, read_request, save_decision
 from tests.flows import served
 from tests.tiny import make_project
 
@@ -88,7 +88,7 @@ def test_both_flows_end_completed_and_say_how_far_they_are(finished):
     assert result.status == "done"
     assert result.report == run.stage("report") / "report.html"
     assert [stage.stage for stage in result.stages] == list(STAGES)
-    assert served.flow_runs(run) == {"debug scene_net run": ["Completed"], "edit scene_net run": ["Completed"]}
+    assert served.flow_runs(run) == {"debug scene_net run": ["Completed"], "edit scene_net run (fish)": ["Completed"]}
     drawn = result.stages[3].summary["illusions"]
     assert [said for said in heard if said.startswith("visualize")][:drawn] == [
         f"visualize {done}/{drawn}" for done in range(1, drawn + 1)
@@ -106,12 +106,36 @@ def test_the_flows_leave_what_the_plain_chain_leaves(finished, pictures, tmp_pat
 
 def test_each_stage_is_a_task_of_its_name_and_shards_are_drawn_apart(finished):
     run = finished[0]
-    around = {"resolve", "plan_shards", "draw_shard", "settle", "track", "register"}
-    runs = served.task_runs(run, until=lambda found: {"register", *STAGES} <= {one.name for one in found})
-    assert {one.name for one in runs} == around | set(STAGES)
+    sharded = {"plan_extraction", "extract_shard", "plan_shards", "draw_shard"}
+    around = {"resolve", *sharded, "settle", "track", "register", "close"}
+    runs = served.task_runs(run, until=lambda found: {"close", *STAGES} <= {task_of(one) for one in found})
+    assert {task_of(one) for one in runs} == around | set(STAGES)
     assert all("neuroinspect" in one.tags for one in runs)
-    drawn = [one for one in runs if one.name == "draw_shard"]
+    drawn = [one for one in runs if task_of(one) == "draw_shard"]
     assert len(drawn) == finished[2].stages[3].summary["illusions"] > 1
+    # 72 pictures to train on, 60 to select and 60 to judge by, 64 in a shard.
+    assert len([one for one in runs if task_of(one) == "extract_shard"]) == 4
+
+
+def test_names_of_task_runs_say_the_class_once_it_is_known_and_the_shard(finished):
+    names = {
+        one.name for one in served.task_runs(finished[0], until=lambda found: any("close" in one.name for one in found))
+    }
+    assert {
+        "resolve",
+        "validate",
+        "extract",
+        "diagnose",
+        "visualize fish",
+        "review fish",
+        "edit fish",
+        "track fish",
+    } <= names
+    assert {"extract_shard judge 0-59", "extract_shard train 64-71", "draw_shard fish 1-1"} <= names
+
+
+def task_of(run: Any) -> str:
+    return str(run.name).partition(" ")[0]
 
 
 def test_a_person_finds_ranking_question_verdict_and_pages_in_prefect(finished):
@@ -151,10 +175,23 @@ def test_the_flow_waits_for_a_person_and_goes_on_after_the_decision(project, pre
     assert not run.stage("edit").exists()
 
     request = read_request(run)
-    take_decision(run, decide(request, verdict="rejected", neurons={}, by="anna"), store=all_tools(machinery).reviews)
+    take_decision(
+        run,
+        decide(request, verdict="rejected", neurons={}, note="no cue", by="anna"),
+        store=all_tools(machinery).reviews,
+    )
     result = run_flows(run, params, auto=False)
     assert result.status == "rejected"
-    assert served.flow_runs(run)["edit scene_net run"] == ["Failed", "Completed"]
+    assert served.flow_runs(run)["edit scene_net run (fish)"] == ["Failed", "Completed"]
+
+    # What somebody writes into the folder is not the decision that stands.
+    chosen = {request.class_name: [request.candidates[0].neuron]}
+    save_decision(run, decide(request, verdict="approved", neurons=chosen, by="mallory"), replace=True)
+    with surrounded_by(machinery, lambda *_: None):
+        assert edit(params, str(run.root)).status == "rejected"
+    decision = read_decision(run)
+    assert decision is not None
+    assert decision.by == "anna"
 
 
 def test_a_class_without_mistakes_needs_no_review(tmp_path, prefect_server):
@@ -163,7 +200,8 @@ def test_a_class_without_mistakes_needs_no_review(tmp_path, prefect_server):
     result = run_flows(run, params, auto=False)
     assert result.status == "nothing_to_explain"
     assert not run.stage("review").exists()
-    assert served.flow_runs(run) == {"debug scene_net run": ["Completed"], "edit scene_net run": ["Completed"]}
+    name = f"edit scene_net run ({result.stages[2].summary['class']})"
+    assert served.flow_runs(run) == {"debug scene_net run": ["Completed"], name: ["Completed"]}
 
 
 def test_bad_data_fails_the_flow_at_once_with_its_own_error(project, prefect_server):
@@ -173,7 +211,7 @@ def test_bad_data_fails_the_flow_at_once_with_its_own_error(project, prefect_ser
         run_flows(run, params)
     assert served.flow_runs(run) == {"debug scene_net run": ["Failed"]}
     (failed,) = [
-        one for one in served.task_runs(run, until=lambda found: any(map(ended, found))) if one.name == "validate"
+        one for one in served.task_runs(run, until=lambda found: any(map(ended, found))) if task_of(one) == "validate"
     ]
     assert failed.run_count == 1
 
@@ -191,7 +229,7 @@ def test_a_broken_expectation_fails_the_flow_and_names_the_row(project, prefect_
 
 
 def ended(task_run: Any) -> bool:
-    return task_run.name == "validate" and task_run.state.is_final()
+    return task_of(task_run) == "validate" and task_run.state.is_final()
 
 
 def test_a_store_that_cannot_be_reached_is_tried_again_and_named(project, prefect_server, monkeypatch):
@@ -205,9 +243,9 @@ def test_a_store_that_cannot_be_reached_is_tried_again_and_named(project, prefec
     with pytest.raises(OutsideError):
         run_flows(run, params, machinery=broken)
     runs = served.task_runs(
-        run, until=lambda found: any(one.name == "review" and one.state.is_final() for one in found)
+        run, until=lambda found: any(task_of(one) == "review" and one.state.is_final() for one in found)
     )
-    assert {one.name: one.run_count for one in runs}["review"] == 3
+    assert {task_of(one): one.run_count for one in runs}["review"] == 3
     assert [stage for stage in STAGES if run.stage(stage).exists()] == list(STAGES[:5])  # what was finished is there
 
 

@@ -43,7 +43,9 @@ def make_params(folder: Path) -> Params:
     return parse_params({"model": model, "data": {"table": "unused.csv"}, "device": "cpu", **SETTINGS})
 
 
-def judged_run(folder: Path, *, verdict: str | None = "approved", explained: bool = True) -> RunFolder:
+def judged_run(
+    folder: Path, *, verdict: str | None = "approved", explained: bool = True, strength: float = 1.0
+) -> RunFolder:
     """The run folder; without a verdict nobody has decided yet."""
     run = RunFolder(folder / "run")
     extract = run.stage("extract")
@@ -69,16 +71,16 @@ def judged_run(folder: Path, *, verdict: str | None = "approved", explained: boo
     write_table(run.stage("diagnose") / "neurons.parquet", neurons)
     _done(run, "diagnose", status)
     if explained:
-        _decide(run, make_params(folder), verdict)
+        _decide(run, make_params(folder), verdict, strength)
     return run
 
 
-def _decide(run: RunFolder, params: Params, verdict: str | None) -> None:
+def _decide(run: RunFolder, params: Params, verdict: str | None, strength: float) -> None:
     review(run, params)
     request = read_request(run)
     if verdict is not None:
         neurons = {"boat": CUE_NEURONS} if verdict == "approved" else {}
-        decision = decide(request, verdict=verdict, neurons=neurons, by="ada")  # type: ignore[arg-type]
+        decision = decide(request, verdict=verdict, neurons=neurons, note="seen", by="ada", strength=strength)  # type: ignore[arg-type]
         save_decision(run, decision)
 
 

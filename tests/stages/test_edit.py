@@ -47,6 +47,25 @@ def test_the_same_inputs_give_the_same_layers_and_are_not_computed_twice(tmp_pat
     assert edit(judged_run(tmp_path), params).reused
 
 
+def test_the_strength_of_the_decision_reaches_every_layer_and_the_record(tmp_path: Path) -> None:
+    def to_zero(problem: EditProblem, _: EditSettings) -> list[Try]:
+        return [Try({}, torch.zeros_like(problem.weight), torch.zeros_like(problem.bias), trained=False)]
+
+    register_method("to_zero", to_zero)
+    params = make_params(tmp_path)
+    params = params.model_copy(update={"edit": params.edit.model_copy(update={"methods": ("to_zero",)})})
+    (tmp_path / "whole").mkdir()
+    quarter, whole = (
+        edit(judged_run(folder, strength=strength), params)
+        for folder, strength in ((tmp_path, 0.25), (tmp_path / "whole", 1.0))
+    )
+    assert [read_json(made.folder / "edit.json")["strength"] for made in (quarter, whole)] == [0.25, 1.0]
+    assert quarter.inputs_hash != whole.inputs_hash
+    layers = read_tensors(quarter.folder / "layers.safetensors")
+    for name in ("to_zero", "placebo.to_zero.0", "placebo.to_zero.1"):
+        assert torch.equal(layers[f"{name}.weight"], 0.75 * layers["original.weight"])
+
+
 def test_a_rejected_review_keeps_the_original(tmp_path: Path) -> None:
     result = edit(judged_run(tmp_path, verdict="rejected"), make_params(tmp_path))
     record = read_json(result.folder / "edit.json")

@@ -1,4 +1,5 @@
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,16 @@ from neuroinspect.dataset import load_images
 from neuroinspect.errors import DataError, FeaturesError, StageOrderError
 from neuroinspect.metrics import wilson_interval
 from neuroinspect.settings import Params, parse_params
-from neuroinspect.stages.extract import class_means, extract, performance, resolve_class_names
+from neuroinspect.stages import extract as stage
+from neuroinspect.stages.extract import (
+    Shard,
+    class_means,
+    extract,
+    extract_shard,
+    performance,
+    plan_shards,
+    resolve_class_names,
+)
 from neuroinspect.stages.models import classifier_of
 from neuroinspect.stages.validate import validate
 
@@ -117,6 +127,47 @@ def test_a_killed_run_goes_on_behind_its_last_shard_with_the_same_result(tmp_pat
     assert "shards" not in names
     for name in names:
         assert (result.folder / name).read_bytes() == (whole.stage("extract") / name).read_bytes(), name
+
+
+def test_shards_extracted_apart_at_the_same_time_make_the_very_same_stage(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, apart = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "apart")
+    for run in (whole, apart):
+        validate(run, params)
+    expected = contents(extract(whole, params).folder)
+
+    shards = plan_shards(apart, params)
+    assert shards[:5] == [Shard("train", 10 * k, min(10 * k + 10, 33)) for k in range(4)] + [Shard("select", 0, 10)]
+    extract_shard(apart, params, shards[-1])
+    assert plan_shards(apart, params) == shards[:-1]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda shard: extract_shard(apart, params, shard), shards))
+    assert plan_shards(apart, params) == []
+    monkeypatch.setattr(stage, "extract_features", only_gathered)
+    assert contents(extract(apart, params).folder) == expected
+    assert plan_shards(apart, params) == []
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def only_gathered(*_: object, **__: object) -> None:
+    raise AssertionError("extracted again")
+
+
+def test_a_split_whose_table_is_there_has_no_shards_left(tmp_path: Path, params: Params) -> None:
+    run = RunFolder(tmp_path / "run")
+    validate(run, params)
+
+    def kill_behind_train(task: str, done: int, total: int) -> None:
+        if task == "extract select":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(run, params, progress=kill_behind_train)
+    assert {shard.split for shard in plan_shards(run, params)} == {"select", "judge"}
 
 
 def test_the_stage_is_reused_while_names_and_contents_stay(tmp_path: Path, params: Params) -> None:

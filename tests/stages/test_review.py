@@ -71,7 +71,7 @@ def test_an_answer_to_another_question_is_refused(run):
 
 def test_the_first_answer_stands_until_it_is_replaced(run):
     review(run, PARAMS)
-    first = decide(read_request(run), verdict="rejected", neurons={}, by="ada")
+    first = decide(read_request(run), verdict="rejected", neurons={}, note="no cue", by="ada")
     second = decide(read_request(run), verdict="approved", neurons={"fish": [3]}, by="bob")
     save_decision(run, first)
     save_decision(run, first)

@@ -4,12 +4,14 @@ import json
 import multiprocessing
 import os
 import socket
+import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +69,20 @@ def test_an_array_written_in_parts_is_the_array(tmp_path):
     array = np.arange(20, dtype=np.float32).reshape(10, 2)
     write_array_parts(tmp_path / "a.npy", (array[:3], array[3:]), shape=array.shape)
     np.testing.assert_array_equal(read_array(tmp_path / "a.npy"), array)
+
+
+def test_two_who_write_the_same_file_at_once_do_not_mix(tmp_path):
+    path = tmp_path / "a.npy"
+
+    def parts():
+        yield np.ones(1, np.float32)
+        write_array(path, np.zeros(2, np.float32))  # somebody else, from beginning to end
+        assert read_array(path).tolist() == [0, 0]
+        yield np.ones(1, np.float32)
+
+    write_array_parts(path, parts(), shape=(2,))
+    assert read_array(path).tolist() == [1, 1]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npy"]
 
 
 def test_a_record_with_nan_is_refused(tmp_path):
@@ -192,6 +208,13 @@ def test_a_shard_that_cannot_be_read_is_not_called_a_full_disk(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_its_writer_makes_final_while_the_stage_is_swept_fails_nothing(stage, monkeypatch):
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: [*listed(self, pattern), self / ".a.npy.9.tmp"])
+    run_stage(stage.run, "extract", version=1, inputs={"seed": 1}, compute=lambda folder: {})
+    assert (stage.run.stage("extract") / "stage.json").exists()
+
+
 def test_shards_of_other_inputs_are_cleared_when_the_stage_is_done(stage):
     leftover = stage.run.root / ".partial" / "extract-0123456789abcdef"
     leftover.mkdir(parents=True)
@@ -211,6 +234,16 @@ def test_the_second_holder_of_a_run_is_refused_with_host_and_pid(tmp_path):
     assert f"host {socket.gethostname()}, pid {os.getpid()}" in str(caught.value)
 
 
+def test_a_holder_that_cannot_be_named_is_told_all_the_same(tmp_path):
+    (tmp_path / ".holder").mkdir()
+    with (
+        FileLock(tmp_path / ".lock"),
+        pytest.raises(RunLockedError, match="in use by another process"),
+        RunFolder(tmp_path).lock(),
+    ):
+        pass
+
+
 def test_a_run_can_be_held_again_after_its_holder_let_go(tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(KeyError), run.lock():
@@ -226,3 +259,56 @@ def test_a_run_folder_that_cannot_be_made_says_so(tmp_path):
         RunFolder(tmp_path / "file" / "run").lock(),
     ):
         pass
+
+
+def test_whoever_is_called_by_the_holder_of_a_run_may_take_part(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with run.lock():
+        with RunFolder(tmp_path / "other" / ".." / "run").lock(join=True):
+            assert run.is_held()
+        assert run.is_held()  # the inner one has not let go of it
+    assert run.is_held() is False
+
+
+def test_another_thread_takes_no_part(tmp_path):
+    run, refused = RunFolder(tmp_path / "run"), []
+
+    def join() -> None:
+        try:
+            with run.lock(join=True):
+                pass
+        except RunLockedError as error:
+            refused.append(error)
+
+    with run.lock():
+        other = threading.Thread(target=join)
+        other.start()
+        other.join()
+    assert len(refused) == 1
+
+
+def test_a_patient_holder_waits_for_the_one_before(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    held, order = threading.Event(), []
+
+    def first() -> None:
+        with run.lock():
+            held.set()
+            waiting.wait(0.5)  # longer than an impatient one waits
+            order.append("first")
+
+    waiting = threading.Event()
+    other = threading.Thread(target=first)
+    other.start()
+    held.wait()
+    with run.lock(patience=30):
+        order.append("second")
+    other.join()
+    assert order == ["first", "second"]
+
+
+def test_a_run_folder_that_nobody_can_reach_is_neither_held_nor_free(tmp_path):
+    assert RunFolder(tmp_path / "gone").is_held() is None
+    assert not (tmp_path / "gone").exists()
+    (tmp_path / "empty").mkdir()
+    assert RunFolder(tmp_path / "empty").is_held() is False

@@ -4,13 +4,27 @@ import json
 import subprocess
 import sys
 
-EXTRAS = {"prefect", "mlflow", "dvc", "great_expectations", "sqlalchemy", "fastapi", "uvicorn", "dask", "distributed"}
+EXTRAS = {
+    "prefect",
+    "mlflow",
+    "dvc",
+    "great_expectations",
+    "sqlalchemy",
+    "fastapi",
+    "uvicorn",
+    "dask",
+    "distributed",
+    "cryptography",
+}
 EVERYTHING = """
-import importlib, json, pkgutil, sys
+import importlib, json, sys
+from pathlib import Path
 import neuroinspect
-for module in pkgutil.walk_packages(neuroinspect.__path__, "neuroinspect."):
-    if not module.name.startswith("neuroinspect.adapters."):
-        importlib.import_module(module.name)
+root = Path(neuroinspect.__file__).parent
+for file in sorted(root.rglob("*.py")):
+    inner = file.relative_to(root).with_suffix("").parts
+    if inner[0] not in {"adapters", "web"} and inner[-1] != "__init__":
+        importlib.import_module(".".join(("neuroinspect", *inner)))
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 NOTHING_BUT_THE_NAME = """

@@ -9,7 +9,7 @@ from timm.data import create_transform
 from torch import nn
 
 from neuroinspect.errors import ModelSpecError, SettingsError, WeightsError
-from neuroinspect.model_spec import build_model, load_weights, pick_device, read_state, timm_preprocessing
+from neuroinspect.model_spec import build_model, importable, load_weights, pick_device, read_state, timm_preprocessing
 from neuroinspect.settings import PreprocessingSettings
 
 
@@ -226,6 +226,16 @@ def test_modules_of_the_same_name_in_two_folders_are_both_found(tmp_path: Path) 
     assert widths == [3, 5]
     assert sys.path == before
     assert "mine" not in sys.modules
+
+
+def test_a_search_under_way_in_another_thread_misses_no_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", ["first", "second", *sys.path])
+    started = iter(sys.path)
+    before = [next(started)]
+    with importable(tmp_path):
+        assert sys.path[0] == str(tmp_path)
+        before.append(next(started))
+    assert [*before, *started] == sys.path
 
 
 def test_the_number_of_classes_is_passed_to_a_factory_that_takes_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ PUBLIC = {
     "Illusion": None,
     "IllusionSettings": None,
     "core_relevance": "(illusions, classifier, class_features)",
-    "edit_decision_layer": "(features, labels, decision_layer, *, neurons, method, settings, validation)",
+    "edit_decision_layer": "(features, labels, decision_layer, *, neurons, method, settings, validation, strength)",
     "Edit": None,
     "EditSettings": None,
     "TextGuide": None,

@@ -44,7 +44,7 @@ def agreement_of(features: Tensor, present: Tensor, *, labels: Tensor | None = N
         features,
         torch.zeros(len(features), dtype=torch.int64) if labels is None else labels,
         present,
-        covariance=torch.eye(features.shape[1], dtype=torch.float64),
+        factor=torch.eye(features.shape[1], dtype=torch.float64),
         halvings=halvings,
         generator=seeded(0),
     )
@@ -84,7 +84,7 @@ def test_the_agreement_is_the_mean_of_the_twins_cosines(seed: int) -> None:
     mixing = torch.randn(5, 5, generator=seeded(seed + 1), dtype=torch.float64)
     covariance = mixing @ mixing.T + torch.eye(5, dtype=torch.float64)
     found = direction_agreement(
-        features, labels, present, covariance=covariance, halvings=2, generator=seeded(seed + 2)
+        features, labels, present, factor=torch.linalg.cholesky(covariance), halvings=2, generator=seeded(seed + 2)
     )
     halves, cosines = seeded(seed + 2), []
     for _ in range(2):
@@ -104,7 +104,8 @@ def test_mixing_the_neurons_linearly_leaves_the_agreement(seed: int, strength: f
     labels = torch.arange(24) % 3
 
     def agreement(values: Tensor, covariance: Tensor) -> float:
-        return direction_agreement(values, labels, present, covariance=covariance, halvings=3, generator=seeded(2))
+        factor = torch.linalg.cholesky(covariance)
+        return direction_agreement(values, labels, present, factor=factor, halvings=3, generator=seeded(2))
 
     plain = agreement(features, torch.eye(4, dtype=torch.float64))
     assert agreement(features @ mixing.T, mixing @ mixing.T) == pytest.approx(plain, abs=1e-5)
@@ -140,7 +141,7 @@ def test_the_evidence_of_a_problem_counts_its_mistakes_and_is_always_the_same(ma
     present = problem.validation_features[:, 2] > 1.5
     given_to = {
         "present": present,
-        "covariance": torch.eye(8, dtype=torch.float64),
+        "factor": torch.eye(8, dtype=torch.float64),
         "settings": EvidenceSettings(),
     }
     evidence = weigh_evidence(problem, 0, **given_to)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from neuroinspect.editing.problem import make_problem
-from neuroinspect.editing.select_moments import measure_moments, moments_of, weighted_sum
+from neuroinspect.editing.select_moments import measure_moments, moments_of, scratch_for, weighted_sum
 from tests import reference
 from tests.unit.editing.conftest import draw_features
 
@@ -13,6 +13,8 @@ def test_the_automatic_shrinkage_is_that_of_ledoit_and_wolf() -> None:
     features, labels, _ = draw_features(40, cue_follows_class=False, seed=0)
     moments = measure_moments(features, labels, shrinkage=None)
     assert np.allclose(moments.total, reference.ledoit_wolf(features.numpy()), rtol=1e-9)
+    assert np.allclose(moments.total_factor @ moments.total_factor.T, moments.total, rtol=1e-9)
+    assert torch.equal(moments.total_factor, moments.total_factor.tril())
     residual = features.double().numpy().copy()
     for index in range(3):
         residual[labels == index] -= residual[labels == index].mean(0)
@@ -58,7 +60,10 @@ def test_more_samples_than_are_held_at_once_give_the_same(monkeypatch) -> None:
     parts = measure_moments(features, labels, shrinkage=None)
     assert torch.allclose(whole.total, parts.total)
     assert torch.allclose(whole.leverage, parts.leverage)
-    assert torch.allclose(weighted_sum(features, labels), labels.double() @ features.double())
+    total = weighted_sum(features, labels)
+    assert torch.allclose(total, labels.double() @ features.double())
+    scratch = scratch_for(features).fill_(float("nan"))
+    assert torch.equal(weighted_sum(features, labels, scratch=scratch), total)
 
 
 def test_they_are_measured_once_for_all_edits_of_the_same_features(training, validation, decision_layer) -> None:

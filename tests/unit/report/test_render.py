@@ -166,6 +166,14 @@ def test_the_choice_is_told_in_words(material_of):
     assert by_person == "Neurons 12, 31, 44 were chosen by Ada. Note: “They all show water, not the boat.”"
 
 
+def test_the_strength_is_told_where_the_edit_did_not_go_all_the_way(material_of):
+    material = material_of(auto=False)
+    half = replace(material, edit={**material.edit, "strength": 0.5})
+    assert "Strength" not in choice_in_words(material)
+    assert "by Ada. Strength 0.5: every edit and control goes that part of the way" in choice_in_words(half)
+    assert "<dt>Strength of the edit</dt>" in render_page(half).html
+
+
 def test_what_was_tried_beside_the_choice_is_told_in_words(material_of):
     def told(*sets, **variant):
         found = {"sets": [{"neurons": list(neurons)} for neurons in sets]}

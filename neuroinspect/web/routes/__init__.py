@@ -1,0 +1,35 @@
+"""The addresses of the page, one file for each group of them."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from neuroinspect.web.routes import (
+    compare,
+    decision,
+    drawings,
+    neurons,
+    outcome,
+    pictures,
+    review_records,
+    reviews,
+    static,
+    trail,
+    verdicts,
+    what_if,
+)
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    static.router,
+    reviews.router,
+    review_records.router,
+    neurons.router,
+    pictures.router,
+    verdicts.router,
+    compare.router,
+    what_if.router,
+    decision.router,
+    outcome.router,
+    trail.router,
+    drawings.router,
+)
