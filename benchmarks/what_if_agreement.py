@@ -116,13 +116,6 @@ def shown(row: HalfFigures) -> dict[str, float]:
     return {name: getattr(row, name) for name in SHOWN}
 
 
-def rounded(value: Any) -> Any:
-    """The same with floats to four digits, as the lines are kept."""
-    if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
-
-
 def gains(lines: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[float], list[float]]:
     """Projected and finished gain over the original, of the lines that have both."""
     known = [one for one in lines if one["projected"] and one["finished"]]
@@ -208,7 +201,6 @@ def main() -> int:
         "seeds": arguments.seeds,
         "agreement": found,
         "bounds": bounds,
-        "lines": [rounded(line) for line in lines],
     }
     record["versions"] = {"torch": torch.__version__, "numpy": np.__version__}
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

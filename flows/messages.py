@@ -4,18 +4,25 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from prefect.logging.handlers import PrefectConsoleHandler
+from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 
 _OURS, _PREFECT = "neuroinspect", "prefect"
+_TO_PREFECT: Final = APILogHandler()  # says nothing where no flow runs
 _ASIDE = ("urllib3", "EventsWorker", "APILogWorker")  # requests sent again, and Prefect's threads as they end
 
 
 @contextmanager
 def kept_messages() -> Iterator[None]:
-    """Let what the stages say reach Prefect: where nobody chose a level, the level is INFO."""
+    """Let what the stages say reach Prefect: where nobody chose a level, the level is INFO.
+
+    Prefect's own setting for it, PREFECT_LOGGING_EXTRA_LOGGERS, does nothing in a process that has imported Prefect before.
+    """
     logger = logging.getLogger(_OURS)
     level = logger.level
+    if not any(isinstance(one, APILogHandler) for one in logger.handlers):
+        logger.addHandler(_TO_PREFECT)
     if level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     try:

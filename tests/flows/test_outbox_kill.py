@@ -124,11 +124,12 @@ def _tell(story: Story) -> None:
 
 
 def _restart(story: Story, step: str) -> None:
+    """Both at once; what Prefect knows is read before the page can tell it more."""
     story.machines.page.kill()
     story.machines.server.kill()
-    story.machines.page.start()
     story.machines.start_server()
     story.note(step)
+    story.machines.page.start()
 
 
 def test_a_decision_taken_while_the_server_is_down_starts_one_edit_when_it_is_back(story):
