@@ -17,7 +17,7 @@ def _clean_environment(monkeypatch) -> None:
     """No setting from outside; what a test puts into the environment is gone after it."""
     for name in set(os.environ) - {"PATH", "HOME"}:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("neuroinspect.machinery._entered", {})
+    monkeypatch.setattr("neuroinspect.machinery.environment._entered", {})
 
 
 def write(folder: Path, *lines: str) -> Path:

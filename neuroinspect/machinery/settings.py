@@ -1,33 +1,21 @@
-"""Where the tools around the method run: one place for every address, from the environment or a file `neuroinspect.env`.
+"""What can be set of the machinery, and what is refused."""
 
-None of this changes a figure, so none of it stands in params.yaml: the same params run on a laptop and on a team's servers.
-"""
-
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from neuroinspect.errors import SettingsError
+from neuroinspect.machinery.environment import PREFECT_VARIABLE, QUIET, enter, named_by_somebody_else
 
-ENV_FILE: Final = "neuroinspect.env"
-STACK_FILE: Final = "stack.env"
-"""Below `state`, while `neuroinspect up` runs servers there: their addresses."""
-PROMOTION_POLICY: Final = Path("mlflow") / "promotion.yaml"
-"""Where a project keeps what it asks of a champion, seen from params.yaml."""
+PREFIX: Final = "NEUROINSPECT_"
+"""What the name of every setting begins with."""
 PAGE_PORT: Final = 8321
 """Where the review page is served if nobody says otherwise."""
-PREFECT_VARIABLE: Final = "PREFECT_API_URL"
-"""What Prefect reads the address of its server from."""
-_PREFIX: Final = "NEUROINSPECT_"
 
 
 class Machinery(BaseSettings):
@@ -37,7 +25,7 @@ class Machinery(BaseSettings):
     NEUROINSPECT_MLFLOW_URL=http://HOST:5000. Passwords and tokens of Prefect and MLflow stay in these tools' own variables.
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     state: Path = Field(
         default=Path(".neuroinspect"), description="folder of everything the tools keep on this machine"
@@ -172,8 +160,7 @@ class Machinery(BaseSettings):
 
         Prefect's own variable in the environment goes before the setting, as everywhere in Prefect.
         """
-        given = os.environ.get(PREFECT_VARIABLE)
-        return given if given and given != _entered.get(PREFECT_VARIABLE) else self.prefect_url
+        return named_by_somebody_else(PREFECT_VARIABLE) or self.prefect_url
 
     @property
     def prefect_is_named_elsewhere(self) -> bool:
@@ -217,7 +204,7 @@ class Machinery(BaseSettings):
 
     def environment(self) -> Mapping[str, str]:
         """What the tools read from the environment; it must be there before they are imported."""
-        quiet = {} if self.telemetry else _QUIET
+        quiet = {} if self.telemetry else QUIET
         prefect = {PREFECT_VARIABLE: self.prefect_url} if self.prefect_url is not None else {}
         return {
             "PREFECT_HOME": str(self.prefect_home),
@@ -243,99 +230,7 @@ class Machinery(BaseSettings):
         # DVC would make it, with rights for everybody; a place that cannot be written is named by who writes to it.
         with suppress(OSError):
             self.state.mkdir(parents=True, exist_ok=True)
-        wanted = self.environment()
-        for name in _entered.keys() | wanted.keys():
-            given = os.environ.get(name)
-            if given and given != _entered.get(name):
-                continue
-            if name in wanted:
-                os.environ[name] = _entered[name] = wanted[name]
-            else:
-                os.environ.pop(name, None)
-                del _entered[name]
-
-
-_PATHS: Final = ("state", "signing_key", "trusted_keys", "promotion_policy")
-_entered: Final[dict[str, str]] = {}
-_QUIET: Final = {
-    "DO_NOT_TRACK": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DVC_NO_ANALYTICS": "1",
-    "GX_ANALYTICS_ENABLED": "false",
-}
-
-
-def load_machinery(folder: Path) -> Machinery:
-    """Read the environment, beneath it the file `neuroinspect.env` of a folder, and beneath that the addresses of the stack.
-
-    Args:
-        folder: from it relative paths are meant.
-
-    Raises:
-        SettingsError: an unknown name or a wrong value. The message never shows the value: it may be a secret.
-    """
-    file = folder.resolve() / ENV_FILE
-    try:
-        _refuse_unknown_names((name for name in os.environ if name.upper().startswith(_PREFIX)), "the environment")
-        _refuse_unknown_names(_names(file), str(file))
-        stack = file.parent / _read(file).state / STACK_FILE
-        _refuse_unknown_names(_names(stack), str(stack))
-        read = _read(stack, file)
-        paths = {name: file.parent / value for name in _PATHS if (value := getattr(read, name)) is not None}
-        if (file.parent / PROMOTION_POLICY).is_file():
-            paths.setdefault("promotion_policy", file.parent / PROMOTION_POLICY)
-        return Machinery.model_validate({**read.model_dump(), **paths})
-    except ValidationError as error:
-        lines = [f"  {_name(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        # Not chained: pydantic's own message holds the values.
-        source = f"the environment or {file}" if file.exists() else "the environment"
-        raise SettingsError(f"{source} does not fit:\n" + "\n".join(lines)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {type(error).__name__}") from None
-
-
-def stack_way_out(machinery: Machinery, field: str) -> str | None:
-    """What to do where a server does not answer whose address is that of the stack; None where somebody else named it.
-
-    Args:
-        machinery: which names the server.
-        field: `prefect_url` or `mlflow_url`.
-    """
-    with suppress(OSError, UnicodeDecodeError):
-        named = dotenv_values(machinery.state / STACK_FILE).get(f"{_PREFIX}{field.upper()}")
-        if named is not None and named == getattr(machinery, field):
-            return (
-                "it is a server of `neuroinspect up`; start it again with that, or forget it with `neuroinspect down`"
-            )
-    return None
-
-
-def _read(*files: Path) -> Machinery:
-    """Settings of the environment, and beneath it of files, the last first."""
-    settings: Any = Machinery
-    read: Machinery = settings(_env_file=files)
-    return read
-
-
-def _names(file: Path) -> list[str]:
-    if not file.exists():
-        return []
-    with file.open(encoding="utf-8") as stream:
-        bindings = list(parse_stream(stream))
-    for binding in bindings:
-        if binding.error or (binding.key is not None and binding.value is None):
-            raise SettingsError(f"{file}, line {binding.original.line}: expected NAME=VALUE, or a comment after #")
-    return [binding.key for binding in bindings if binding.key is not None]
-
-
-def _refuse_unknown_names(names: Iterable[str], source: str) -> None:
-    known = {f"{_PREFIX}{name.upper()}" for name in Machinery.model_fields}
-    unknown = sorted(name for name in names if name.upper() not in known)
-    if unknown:
-        raise SettingsError(
-            f"{', '.join(unknown)} in {source}: no setting of NeuroInspect; there are {', '.join(sorted(known))}"
-        )
+        enter(self.environment())
 
 
 def _refuse_no_web_address(url: str, expected: str) -> None:
@@ -349,8 +244,3 @@ def _refuse_no_web_address(url: str, expected: str) -> None:
         fits = False
     if not fits:
         raise ValueError(expected)
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    name = ".".join(map(str, location)).upper()
-    return name if name.startswith(_PREFIX) else f"{_PREFIX}{name}"
