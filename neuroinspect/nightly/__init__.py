@@ -2,7 +2,7 @@
 
 from neuroinspect.nightly.folders import class_folder, night_folder, share_stages
 from neuroinspect.nightly.naming import model_label, safe_name, short_version
-from neuroinspect.nightly.news import News, answered_neurons, find_news, new_when_asked, read_news
+from neuroinspect.nightly.news import News, answered_neurons, find_news, new_when_asked
 from neuroinspect.nightly.night import ClassNight, Night, night_key, nightly_params, of_class, worst_classes
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "night_key",
     "nightly_params",
     "of_class",
-    "read_news",
     "safe_name",
     "share_stages",
     "short_version",

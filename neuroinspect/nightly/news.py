@@ -145,16 +145,6 @@ def answered_neurons(
     return frozenset(decided | {neuron for said in judgements.values() for neuron in said})
 
 
-def read_news(run: RunFolder) -> News | None:
-    """What the last night found new in a run folder; None where no night was there.
-
-    Raises:
-        ArtifactError: the file is damaged.
-    """
-    path = run.root / NEWS
-    return _news(read_json(path)["news"]) if path.exists() else None
-
-
 def new_when_asked(run: RunFolder, request: str) -> tuple[int, ...]:
     """The candidates that were new when a night asked a question; none where no night did.
 

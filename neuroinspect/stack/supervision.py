@@ -139,17 +139,6 @@ class Supervisor:
         with self._asked() as ask:
             ask.startProcess(name, False)
 
-    def restart_program(self, name: str) -> None:
-        """Stop a program with everything it started, and start it anew.
-
-        Raises:
-            OutsideError: supervisord does not answer, or cannot do it.
-        """
-        with self._asked() as ask:
-            if ask.getProcessInfo(name)["pid"]:
-                ask.stopProcess(name, True)
-            ask.startProcess(name, False)
-
     def stop(self) -> int:
         """Stop all programs and then itself, and end whatever is left of them; how many processes had to be ended so."""
         process = self._process()

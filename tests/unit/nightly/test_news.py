@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neuroinspect.artifacts import RunFolder, read_array, write_array
-from neuroinspect.nightly import News, find_news, new_when_asked, read_news
+from neuroinspect.nightly import News, find_news, new_when_asked
 from neuroinspect.review import AskingRun, NeuronJudgement, StoredReview, auto_decision, decide, open_request
 from neuroinspect.settings import Params, load_params
 from neuroinspect.stages.review import current_request
@@ -166,10 +166,9 @@ def test_the_same_night_stays_with_its_answer_and_the_next_one_looks_again(diagn
     before = news_of(diagnosed)
     decided: Any = Book(asked(diagnosed, status="rejected"))
     assert find_news(run, params, book=decided, line=(), date="2026-11-01") == before
-    assert read_news(run) == before
     after = find_news(run, params, book=decided, line=(), date="2026-11-02")
     assert after.known == first(diagnosed, 3)
-    assert read_news(run) == after
+    assert find_news(run, params, book=Book(), line=(), date="2026-11-02") == after
     assert new_when_asked(run, current_request(run, params).id) == after.new
 
 
@@ -195,7 +194,7 @@ def test_it_is_said_in_words(parts, words):
 
 
 def test_a_run_without_a_night_has_no_news(tmp_path):
-    assert read_news(RunFolder(tmp_path)) is None
+    assert new_when_asked(RunFolder(tmp_path), "a question") == ()
 
 
 def test_what_was_new_when_a_night_asked_is_remembered_while_the_question_waits(diagnosed):
