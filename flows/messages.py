@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 
 _OURS, _PREFECT = "neuroinspect", "prefect"
-_TO_PREFECT: Final = APILogHandler()  # says nothing where no flow runs
 _ASIDE = ("urllib3", "EventsWorker", "APILogWorker")  # requests sent again, and Prefect's threads as they end
+_TO_PREFECT: Final = APILogHandler()
+_TO_PREFECT.addFilter(lambda _: FlowRunContext.get() is not None or TaskRunContext.get() is not None)
 
 
 @contextmanager

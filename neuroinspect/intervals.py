@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 from torch import Tensor
 
 from neuroinspect.errors import FeaturesError
@@ -162,6 +161,8 @@ def mcnemar_test(right_first: Array, right_second: Array) -> float:
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     if only_first + only_second == 0:
         return 1.0
+    from scipy.stats import binomtest  # a second of every command's start, were it above
+
     return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
 
 

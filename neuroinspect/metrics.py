@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pandas import isna
-from scipy.special import logsumexp
 
 from neuroinspect.errors import FeaturesError
 from neuroinspect.intervals import (
@@ -197,6 +196,8 @@ def class_margin(logits: Array, class_index: int) -> NDArray[np.float64]:
         raise FeaturesError(f"logits must be finite and of shape (N, C) with C >= 2, got shape {values.shape}")
     if not 0 <= class_index < values.shape[1]:
         raise FeaturesError(f"class_index must lie in 0..{values.shape[1] - 1}, got {class_index}")
+    from scipy.special import logsumexp  # half a second of every command's start, were it above
+
     margin: NDArray[np.float64] = values[:, class_index] - logsumexp(np.delete(values, class_index, axis=1), axis=1)
     return margin
 

@@ -17,8 +17,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as transforms
 
 from neuroinspect.errors import DataError
 from neuroinspect.preprocessing import normalize
@@ -135,6 +133,9 @@ def cut_out(image: Image.Image, preprocessing: PreprocessingSettings) -> Image.I
     size = preprocessing.image_size
     if image.size == (size, size):
         return image
+    from torchvision.transforms import InterpolationMode  # it brings torch's compiler with it: seconds, and 300 MB
+    from torchvision.transforms import functional as transforms
+
     longest = _LONGEST_STRIP * min(image.size)
     if max(image.size) > longest:  # resizing a strip by its short side would fill the memory; only its middle is used
         image = transforms.center_crop(image, [min(image.height, longest), min(image.width, longest)])

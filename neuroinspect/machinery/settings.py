@@ -213,8 +213,6 @@ class Machinery(BaseSettings):
             "DVC_SITE_CACHE_DIR": str(self.state / "dvc"),
             # Twenty seconds, the default, are not enough on a busy machine.
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-            # What is said outside a flow belongs to no run of Prefect's; that is no reason to complain.
-            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             # A task is repeated as a whole; MLflow's own seven tries would take minutes to say that a server is away.
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
             # Nothing of MLflow's on the screen: `--json` prints one object and no more.
