@@ -126,6 +126,12 @@ def rollback(
     model: ModelName = None,
     by: By = None,
     reason: Annotated[str | None, typer.Option("--reason", help="why, for the trail")] = None,
+    expected: Annotated[
+        int | None,
+        typer.Option(
+            "--from", metavar="VERSION", help="only where this version serves; said again, it takes no further step"
+        ),
+    ] = None,
     params_file: ParamsFile = DEFAULT_PARAMS,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -133,7 +139,7 @@ def rollback(
     """Put the version before the champion back into service; a second time the one before that."""
     with session(quiet=quiet, as_json=as_json) as screen:
         desk, name = promotions(read_machinery(params_file)), _name(params_file, model)
-        entry = desk.rollback(name, by=speaker(by), reason=reason)
+        entry = desk.rollback(name, by=speaker(by), reason=reason, expected=expected)
         screen.finish(
             {"model": name, **_record(entry)},
             f"back     models:/{name}/{entry.after} is the champion again, in place of version {entry.before}: "

@@ -185,15 +185,23 @@ class Promotions:
             self.settle(name)
             return None
 
-    def rollback(self, name: str, *, by: str, reason: str | None = None) -> Promotion:
+    def rollback(self, name: str, *, by: str, reason: str | None = None, expected: int | None = None) -> Promotion:
         """Put the version before the champion back into service; twice goes back two steps.
 
         A rollback whose aliases were never moved is finished in place of a further step, and its entry returned: whoever was
         cut off and says it again means the same one.
 
+        Args:
+            name: of the registered model.
+            by: who does it.
+            reason: why, for the trail.
+            expected: version that is to be taken out of service. Where the last entry took it out already, that entry is given
+                back: so said, a rollback can be said again without a further step.
+
         Raises:
             PromotionError: there is no version before the champion.
-            PromotionConflictError: somebody else was faster; the message names who.
+            PromotionConflictError: somebody else was faster, or another version than the expected one serves; the message names
+                who brought that about.
             OutsideError: trail or registry cannot be reached, also where the rollback is kept and only the aliases are not moved.
         """
         trail = self._book.trail(name)
@@ -202,6 +210,14 @@ class Promotions:
             self.settle(name)
             log.warning("entry %d of %s was not followed yet: %s; it is now", now.number, name, trail[-1].told())
             return trail[-1]
+        if expected is not None and now.champion is not None and now.champion.after != expected:
+            self.settle(name)
+            if trail[-1].kind == "rollback" and trail[-1].before == expected:
+                return trail[-1]
+            raise PromotionConflictError(
+                f"version {expected} of {name} does not serve, version {now.champion.after} does: {trail[-1].told()}; nothing "
+                "was changed"
+            )
         if now.champion is None or now.previous is None:
             self.settle(name)
             what = "no champion" if now.champion is None else f"no champion before version {now.champion.after}"

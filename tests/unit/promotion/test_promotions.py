@@ -79,6 +79,19 @@ def test_a_rollback_goes_one_step_and_then_one_further_until_nothing_is_before()
     ]
 
 
+def test_a_rollback_that_names_what_it_takes_away_takes_one_step_however_often_it_is_said():
+    made, book, shelf = desk(EDIT, LATER)
+    for number in ("2", "3"):
+        made.promote(made.judge(NAME, number), by="bob")
+    with pytest.raises(
+        PromotionConflictError, match=r"version 2 of .* does not serve, version 3 does: bob promoted version 3"
+    ):
+        made.rollback(NAME, by="cleo", expected=2)
+    first = made.rollback(NAME, by="cleo", expected=3)
+    assert made.rollback(NAME, by="dan", expected=3) == first == book.entries[-1]
+    assert (first.before, first.after, shelf.aliases) == (3, 2, {"champion": 2, "previous": 1})
+
+
 def test_what_was_rolled_back_can_be_promoted_again():
     made, _, shelf = desk()
     made.promote(made.judge(NAME, "2"), by="bob")
