@@ -28,6 +28,7 @@ def prefect_server(tmp_path_factory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/api"
     before = dict(os.environ)
     os.environ |= {**Machinery(state=folder).environment(), "PREFECT_API_URL": url, "NEUROINSPECT_PREFECT_URL": url}
+    _read_environment_again()
     log = folder / "server.log"
     words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
@@ -45,6 +46,15 @@ def prefect_server(tmp_path_factory) -> Iterator[str]:
             server.wait()
         os.environ.clear()
         os.environ.update(before)
+        _read_environment_again()
+
+
+def _read_environment_again() -> None:
+    """Prefect reads the environment when it is imported, which may have been before."""
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 @pytest.fixture(scope="session")
