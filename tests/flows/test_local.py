@@ -291,6 +291,24 @@ def test_an_interrupt_while_a_finished_flow_is_closed_is_not_lost(project, prefe
     assert not run.stage("edit").exists()
 
 
+def test_prefect_keeps_off_the_console(finished, tmp_path, capfd):
+    from prefect.logging.configuration import setup_logging
+
+    root = logging.getLogger()
+    before = list(root.handlers)
+    root.handlers = []
+    try:
+        setup_logging(incremental=False)
+        capfd.readouterr()
+        run_flows(*copied(finished, tmp_path))
+        logging.getLogger("urllib3.connectionpool").warning("a request of the flow is sent again")
+        seen = capfd.readouterr()
+    finally:
+        root.handlers = before
+    assert "flow" not in (seen.out + seen.err).lower()
+
+
+# What Prefect's threads could not send to an address where nobody is, they try again for a minute; so these come last.
 def test_a_server_that_cannot_be_reached_is_named_with_a_way_out(project, prefect_server):
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -308,20 +326,3 @@ def test_an_address_from_prefects_own_variable_is_named_by_the_variable(project,
     monkeypatch.setenv("PREFECT_API_URL", nowhere)
     with temporary_settings({PREFECT_API_URL: nowhere}), pytest.raises(OutsideError, match="correct PREFECT_API_URL"):
         run_flows(*project)
-
-
-def test_prefect_keeps_off_the_console(finished, tmp_path, capfd):
-    from prefect.logging.configuration import setup_logging
-
-    root = logging.getLogger()
-    before = list(root.handlers)
-    root.handlers = []
-    try:
-        setup_logging(incremental=False)
-        capfd.readouterr()
-        run_flows(*copied(finished, tmp_path))
-        logging.getLogger("urllib3.connectionpool").warning("a request of the flow is sent again")
-        seen = capfd.readouterr()
-    finally:
-        root.handlers = before
-    assert "flow" not in (seen.out + seen.err).lower()

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from neuroinspect.machinery import Machinery, load_machinery
 from neuroinspect.stack.health import Health
 from neuroinspect.stack.place import Place
@@ -136,9 +138,12 @@ class RunningStack:
         return pid
 
     def kill(self, program: str, number: int = signal.SIGKILL) -> int:
-        """Send a signal to the program; which process that was. Its leash ends its children, supervisord starts it anew."""
+        """Send a deadly signal to the program; which process that was. Its leash ends its children, supervisord starts it anew."""
         pid = self.pid(program)
+        leash = next(one.leash for one in self.supervisor.processes() if one.name == program)
         os.kill(pid, number)
+        if leash is not None:  # until it has ended them, one of the children counts as the program
+            wait(lambda: psutil.pid_exists(leash), lambda there: not there)
         return pid
 
     def stop(self, program: str) -> None:
