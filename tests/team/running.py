@@ -138,7 +138,7 @@ class RunningStack:
         return pid
 
     def kill(self, program: str, number: int = signal.SIGKILL) -> int:
-        """Send a deadly signal to the program; which process that was. Its leash ends its children, supervisord starts it anew."""
+        """Send a signal that ends the program; which process that was. Its leash ends the rest, supervisord starts it anew."""
         pid = self.pid(program)
         leash = next(one.leash for one in self.supervisor.processes() if one.name == program)
         os.kill(pid, number)
