@@ -26,9 +26,9 @@ reproduce: $(STAMP)
 	$(BIN)/neuroinspect demo-data
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/dvc repro
 
-# One thread in each of the two test processes: more would only fight for the same cores.
+# Three processes, each with one thread, keep two cores busy: many tests wait for servers and workers.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3
 
 # Without it the tests that need a browser or PostgreSQL are skipped.
 system:

@@ -18,7 +18,13 @@ torch.manual_seed(0)  # networks made while tests are collected
 
 # Folders and beginnings of files whose tests share something costly: a server, a finished run. The longest first, so that no
 # process is left with one of them when the others have nothing to do.
-_TOGETHER = ("tests/flows/", "tests/team/", "tests/web/test_browser_", "tests/adapters/test_mlflow_")
+_TOGETHER = (
+    "tests/flows/test_outbox_kill.py",  # has a server of its own, which it kills
+    "tests/flows/",
+    "tests/team/",
+    "tests/web/test_browser_",
+    "tests/adapters/test_mlflow_",
+)
 
 
 @pytest.fixture(autouse=True)
