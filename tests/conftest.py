@@ -21,6 +21,7 @@ torch.manual_seed(0)  # networks made while tests are collected
 _TOGETHER = (
     "tests/flows/test_outbox_kill.py",  # has a server of its own, which it kills
     "tests/flows/",
+    "tests/team/test_kill_servers.py",
     "tests/team/",
     "tests/web/test_browser_",
     "tests/adapters/test_mlflow_",
