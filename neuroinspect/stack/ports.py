@@ -1,13 +1,17 @@
 """Ports on loopback: those asked for if nobody has them, any free one for 0."""
 
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from neuroinspect.errors import SettingsError
 
 HOST: Final = "127.0.0.1"
+_LASTING: Final = range(20_000, 32_768)
+"""Below the ports that Linux gives to outgoing connections: one of those could have it while a server is started anew."""
+_TRIES: Final = 100
 
 
 def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
@@ -30,7 +34,10 @@ def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
             listening = held.enter_context(socket.socket())
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has just been closed is free
             try:
-                listening.bind((HOST, port))
+                if port:
+                    listening.bind((HOST, port))
+                else:
+                    _bind_to_any(listening)
                 listening.listen()
             except OSError as error:
                 raise SettingsError(
@@ -39,3 +46,11 @@ def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
                 ) from error
             chosen[program] = int(listening.getsockname()[1])
     return chosen
+
+
+def _bind_to_any(listening: socket.socket) -> None:
+    for port in random.sample(_LASTING, _TRIES):
+        with suppress(OSError):
+            listening.bind((HOST, port))
+            return
+    listening.bind((HOST, 0))

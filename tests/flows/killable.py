@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 import psutil
 
 from neuroinspect.machinery import Machinery
+from neuroinspect.stack.ports import choose_ports
 
 _ROOT = Path(__file__).parents[2]
 _DYING = Path(__file__).parent / "dying"
@@ -79,9 +79,7 @@ class Machines:
     """
 
     def __init__(self, folder: Path, params: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = choose_ports({"server": 0})["server"]
         self._url = f"http://127.0.0.1:{port}/api"
         self._die_in = folder / "die_in"
         self.machinery = Machinery(state=params.parent / ".neuroinspect", prefect_url=self._url)
