@@ -67,6 +67,7 @@ def test_a_model_goes_the_whole_way(way, databases):
     finally:
         policy.unlink()
     way.stack.wait_until_healthy()
+    assert way.aliases() == {"champion": 1, "candidate": candidate}  # nothing is before the untouched model
     _lies_in(way.stack, databases)
 
 
